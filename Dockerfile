@@ -1,0 +1,35 @@
+# syntax=docker/dockerfile:1
+# docker build --build-arg TORCH=cuda -t assay .
+#
+# TORCH=cuda  the default index carries PyTorch with CUDA for x86-64.
+# TORCH=cpu   several gigabytes smaller. Tell pip where your CPU builds of PyTorch are (see PyTorch's own install page):
+#             --build-arg TORCH=cpu --build-arg PIP_ARGS="--extra-index-url …"
+# Either way the build fails when pip brought the other one.
+
+FROM python:3.12-slim AS build
+ARG TORCH=cuda
+ARG PIP_ARGS=""
+ARG EXTRAS="fast"
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+WORKDIR /src
+COPY . .
+RUN python -m venv /opt/assay \
+    && /opt/assay/bin/pip install ${PIP_ARGS} ".[${EXTRAS}]" \
+    && /opt/assay/bin/python -c "import sys, torch; has = 'cuda' if torch.version.cuda else 'cpu'; \
+sys.exit(0 if has == '${TORCH}' else f'pip brought PyTorch for {has}, TORCH says ${TORCH}: see PIP_ARGS')"
+
+FROM python:3.12-slim
+LABEL org.opencontainers.image.title="Assay" org.opencontainers.image.licenses="Apache-2.0"
+COPY --from=build /opt/assay /opt/assay
+RUN mkdir -p /var/lib/assay && chown 10001:10001 /var/lib/assay
+# Nothing is written outside /var/lib/assay and /tmp, so the root may be read-only:
+# docker run --read-only --tmpfs /tmp --cap-drop ALL -v assay:/var/lib/assay -v ./assay.yaml:/etc/assay/assay.yaml:ro assay
+ENV PATH=/opt/assay/bin:$PATH HOME=/tmp PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 ASSAY_METRICS__HOST=0.0.0.0
+USER 10001:10001
+WORKDIR /var/lib/assay
+VOLUME /var/lib/assay
+EXPOSE 9464 4318
+HEALTHCHECK --interval=15s --timeout=5s --start-period=120s \
+    CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:9464/healthz', timeout=4)"]
+ENTRYPOINT ["assay"]
+CMD ["run", "--config", "/etc/assay/assay.yaml"]
