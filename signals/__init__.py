@@ -1,0 +1,1 @@
+"""Quality signals of LLM calls; imports nothing of the collector, usable offline."""

@@ -1,0 +1,103 @@
+"""What every signal is given: the exchanges of a batch, and the vectors of their texts, computed once for all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from signals.types import Abstention, Bools, Embeddings, Exchange, Floats, ScoreColumn, ScoreSpec, Side
+
+if TYPE_CHECKING:  # torch stays out of a suite that needs no encoder
+    from signals.encoder import Encoded, Encoder
+
+
+class Signal(Protocol):
+    """One family of quality measurements; it may raise, the suite answers for it."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def specs(self) -> tuple[ScoreSpec, ...]: ...
+    @property
+    def costly(self) -> bool:
+        """Whether it runs a model, and so is the first to be left out under overload."""
+        ...
+
+    def score(self, batch: Batch) -> tuple[ScoreColumn, ...]:
+        """One column a spec, in their order."""
+        ...
+
+    def embed(self, batch: Batch) -> tuple[Embeddings, ...]: ...
+
+
+class Batch:
+    """The exchanges, with the texts to encode told apart from those that are absent or shed."""
+
+    def __init__(self, exchanges: Sequence[Exchange], shed: Bools | None, encoder: Encoder | None) -> None:
+        self.exchanges = exchanges
+        self.shed: Bools = np.zeros(len(exchanges), dtype=np.bool_) if shed is None else np.asarray(shed, np.bool_)
+        if len(self.shed) != len(exchanges):
+            raise ValueError(f"shed speaks of {len(self.shed)} exchanges, the batch has {len(exchanges)}")
+        self._encoder = encoder
+
+    def __len__(self) -> int:
+        return len(self.exchanges)
+
+    def texts(self, side: Side) -> list[str | None]:
+        """The texts of a side; one without any visible character counts as absent."""
+        every = [exchange.input if side is Side.INPUT else exchange.output for exchange in self.exchanges]
+        return [text if text and not text.isspace() else None for text in every]
+
+    def abstentions(self, side: Side) -> npt.NDArray[np.uint8]:
+        """Why a costly signal leaves a text out: NO_TEXT, SHED, or NONE where it does not."""
+        missing = np.array([text is None for text in self.texts(side)], dtype=np.bool_)
+        return np.where(missing, Abstention.NO_TEXT, np.where(self.shed, Abstention.SHED, Abstention.NONE)).astype(
+            np.uint8
+        )
+
+    def encode(self) -> None:
+        """Compute the vectors now, so that their time is told apart; without this the first to ask computes them."""
+        _ = self._distinct
+
+    def encoded(self, side: Side) -> Encoded:
+        """Vectors of the side's texts with abstention NONE, in their order."""
+        distinct, indices = self._distinct
+        return distinct.take(indices[side])
+
+    @cached_property
+    def _distinct(self) -> tuple[Encoded, dict[Side, npt.NDArray[np.int64]]]:
+        if self._encoder is None:
+            raise RuntimeError("this suite was loaded without an encoder")
+        order: dict[str, int] = {}
+        indices = {
+            side: np.array([order.setdefault(text, len(order)) for text in self.wanted(side)], dtype=np.int64)
+            for side in Side
+        }
+        return self._encoder.encode(list(order)), indices
+
+    def wanted(self, side: Side) -> list[str]:
+        """The side's texts with abstention NONE, in their order."""
+        return [text for text, shed in zip(self.texts(side), self.shed, strict=True) if text is not None and not shed]
+
+
+def column(spec: ScoreSpec, abstentions: npt.NDArray[np.uint8], scored: Floats) -> ScoreColumn:
+    """A column from the scores of the exchanges whose abstention is NONE, clipped into 0..1."""
+    values = np.full(len(abstentions), np.nan, dtype=np.float32)
+    values[abstentions == Abstention.NONE] = np.clip(scored, 0.0, 1.0)
+    return ScoreColumn(spec=spec, values=values, abstentions=abstentions)
+
+
+def each(
+    spec: ScoreSpec, exchanges: Sequence[Exchange], score: Callable[[Exchange], float | Abstention]
+) -> ScoreColumn:
+    """A column from a function of one exchange that answers with a score or with the reason for none."""
+    answers = [score(exchange) for exchange in exchanges]
+    codes = np.array(
+        [answer if isinstance(answer, Abstention) else Abstention.NONE for answer in answers], dtype=np.uint8
+    )
+    scored = np.array([answer for answer in answers if not isinstance(answer, Abstention)], dtype=np.float32)
+    return column(spec, codes, scored)

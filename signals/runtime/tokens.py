@@ -1,0 +1,68 @@
+"""Text into windows of token ids: overlapping, bounded, for any string that Python can hold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from tokenizers import Tokenizer
+
+Ids = npt.NDArray[np.int64]
+
+WINDOW_TOKENS_MAX = 256  # MiniLM was trained with this length
+OVERLAP_TOKENS = 32
+WINDOWS_MAX = 64  # of one text, about 14,000 tokens; a longer text is probed by as many, spread over its whole length
+TEXT_CHARS_MAX = 1 << 20  # of a longer text the first and the last half of this many are read
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Windows:
+    """The windows of one text, special tokens included; a text without any token still has one window."""
+
+    ids: tuple[Ids, ...]
+    skipped: int  # windows between the probes that nobody looks at; 0 unless the text has more than WINDOWS_MAX
+
+
+class Windower:
+    """Cuts texts into windows with a tokeniser file; ``prefix`` and ``suffix`` are its special tokens."""
+
+    def __init__(
+        self, tokenizer: Path, *, window_tokens: int = WINDOW_TOKENS_MAX, overlap_tokens: int = OVERLAP_TOKENS
+    ) -> None:
+        self._tokenizer = Tokenizer.from_file(str(tokenizer))
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+        around = self._tokenizer.encode("").ids  # what the file's own post-processor adds: [CLS] [SEP], <s> </s>
+        half = (len(around) + 1) // 2
+        self._prefix = np.array(around[:half], dtype=np.int64)
+        self._suffix = np.array(around[half:], dtype=np.int64)
+        self._content = window_tokens - len(around)
+        self._stride = self._content - overlap_tokens
+
+    def __call__(self, texts: Sequence[str]) -> list[Windows]:
+        # one call a text: a batch call would start a thread pool of its own beside the workers
+        return [self._cut(self._tokenizer.encode(readable(text), add_special_tokens=False).ids) for text in texts]
+
+    def _cut(self, tokens: list[int]) -> Windows:
+        ids = np.array(tokens, dtype=np.int64)
+        count = max(1, -(-(len(ids) - self._content) // self._stride) + 1)
+        chosen = np.unique(np.linspace(0, count - 1, min(count, WINDOWS_MAX)).round().astype(np.int64))
+        windows = tuple(
+            np.concatenate((self._prefix, ids[start : start + self._content], self._suffix))
+            for start in (chosen * self._stride).tolist()
+        )
+        return Windows(ids=windows, skipped=count - len(chosen))
+
+
+def readable(text: str) -> str:
+    """``text`` within TEXT_CHARS_MAX and without lone surrogates, which no tokeniser takes."""
+    if len(text) > TEXT_CHARS_MAX:
+        text = text[: TEXT_CHARS_MAX // 2] + text[-TEXT_CHARS_MAX // 2 :]
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # halves that belong together become one character, the others U+FFFD
+        text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text

@@ -1,0 +1,200 @@
+"""The suite: every signal over a batch, each distinct text encoded once, and no signal able to spoil another.
+
+For an analyst with a DataFrame::
+
+    from signals.suite import load_suite
+    from signals.types import Exchange
+
+    suite = load_suite()
+    scores = suite.score([Exchange(input=row.question, output=row.answer, context=row.documents)
+                          for row in frame.itertuples()])
+    for column in scores.columns:                  # NaN: column.abstentions says why
+        frame[column.spec.column] = column.values
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from signals.batch import Batch, Signal
+from signals.degeneration import Degeneration
+from signals.groundedness import ContextNovelty
+from signals.runtime.weights import WeightsError
+from signals.types import Abstention, Bools, Embeddings, Exchange, ScoreColumn, ScoreSpec, SuiteScores
+
+if TYPE_CHECKING:
+    from signals.encoder import Encoder
+
+T = TypeVar("T")
+
+
+class SuiteError(Exception):
+    """The suite cannot be loaded; the message is a sentence for the operator."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuiteOptions:
+    """What to load, and how much of the machine it may use."""
+
+    enabled: Sequence[str] | None = None  # names of SIGNALS; None: all
+    device: str = "auto"  # auto, cpu, cuda
+    precision: str = "auto"  # auto, bf16, fp32; a fleet of mixed machines fixes it, or its vectors never compare
+    workers: int = 0  # threads of the models on a CPU; 0: one a core
+    detoxify: Path | None = None  # a folder made by `assay import-detoxify`; replaces the light toxicity head
+    pack_tokens_max: int = 0  # tokens of one forward pass; 0: 1,024 on a CPU, 32,768 on a GPU
+    cache_bytes_max: int = 64 << 20  # of vectors of texts seen before
+
+
+class Suite:
+    """A loaded suite; ``score`` may be called from several threads, whose ``counts`` then add up only in sum."""
+
+    def __init__(
+        self, signals: Sequence[Signal], encoder: Encoder | None, clock: Callable[[], float] = time.perf_counter
+    ) -> None:
+        self.encoder = encoder
+        self._signals = tuple(signals)
+        self._clock = clock
+        self.specs: tuple[ScoreSpec, ...] = tuple(spec for signal in signals for spec in signal.specs)
+
+    def score(self, exchanges: Sequence[Exchange], shed: Bools | None = None) -> SuiteScores:
+        """Scores in the order of ``exchanges``; columns in the order of ``specs``. Never raises for what a text holds.
+
+        A signal that raises abstains with FAILED for the whole batch and is named in ``failures``; the others score.
+        """
+        batch = Batch(exchanges, shed, self.encoder)
+        seconds: dict[str, float] = {}
+        failures: dict[str, str] = {}
+        before = self._counts()
+        if self.encoder is not None:
+            self._timed("encoder", seconds, failures, batch.encode)
+        columns: list[ScoreColumn] = []
+        embeddings: list[Embeddings] = []
+        for signal in self._signals:
+            found = self._timed(signal.name, seconds, failures, partial(_run, signal, batch))
+            columns += found[0] if found else [_failed(spec, batch) for spec in signal.specs]
+            embeddings += found[1] if found else []
+        failures.pop("encoder", None)  # the signals that stand on it are named
+        counts = {name: total - before[name] for name, total in self._counts().items()}
+        return SuiteScores(
+            columns=tuple(columns), embeddings=tuple(embeddings), failures=failures, seconds=seconds, counts=counts
+        )
+
+    def close(self) -> None:
+        """Stop the workers; safe twice."""
+        for part in (self.encoder, *self._signals):
+            close = getattr(part, "close", None)
+            if close is not None:
+                close()
+
+    def _timed(self, name: str, seconds: dict[str, float], failures: dict[str, str], work: Callable[[], T]) -> T | None:
+        start = self._clock()
+        try:
+            return work()
+        except Exception as error:  # whatever a signal raises is its own failure and no one else's
+            failures[name] = type(error).__name__
+            return None
+        finally:
+            seconds[name] = self._clock() - start
+
+    def _counts(self) -> dict[str, int]:
+        if self.encoder is None:
+            return {}
+        counts, runs = self.encoder.counts, self.encoder.runner.counts
+        return {
+            "encoder_texts": counts.texts,
+            "encoder_cache_hits": counts.cache_hits,
+            "encoder_windows_skipped": counts.windows_skipped,
+            "encoder_tokens": runs.tokens,
+            "encoder_packs_halved": runs.packs_halved,
+            "encoder_device_losses": runs.device_losses,
+        }
+
+
+class _Loader:
+    """Builds signals; the encoder is loaded once, and only if one of them asks for it."""
+
+    def __init__(self, options: SuiteOptions) -> None:
+        self.options = options
+        self.loaded: Encoder | None = None
+
+    @property
+    def encoder(self) -> Encoder:
+        from signals.encoder import Encoder  # noqa: PLC0415 - torch
+
+        if self.loaded is None:
+            self.loaded = Encoder(
+                device=self.options.device,
+                precision=self.options.precision,
+                workers=self.options.workers,
+                cache_bytes_max=self.options.cache_bytes_max,
+                pack_tokens_max=self.options.pack_tokens_max,
+            )
+        return self.loaded
+
+
+def _toxicity(loader: _Loader) -> Signal:
+    from signals.toxicity import ToxicityHead, ToxicityModel  # noqa: PLC0415 - torch
+
+    options = loader.options
+    if options.detoxify is None:
+        return ToxicityHead(loader.encoder)
+    from signals.detoxify import DetoxifyModel  # noqa: PLC0415 - transformers
+
+    return ToxicityModel(
+        DetoxifyModel(
+            options.detoxify,
+            device=options.device,
+            precision=options.precision,
+            workers=options.workers,
+            pack_tokens_max=options.pack_tokens_max,
+        )
+    )
+
+
+def _embedding(loader: _Loader) -> Signal:
+    from signals.embedding import Embedding  # noqa: PLC0415 - torch
+
+    return Embedding(loader.encoder.version)
+
+
+SIGNALS: dict[str, Callable[[_Loader], Signal]] = {
+    "toxicity": _toxicity,
+    "context_novelty": lambda _: ContextNovelty(),
+    "embedding": _embedding,
+    "degeneration": lambda _: Degeneration(),
+}
+
+
+def load_suite(options: SuiteOptions | None = None) -> Suite:
+    """Load what ``options`` name, in the order of SIGNALS; raises SuiteError. Takes seconds: torch and the weights."""
+    options = options or SuiteOptions()
+    names = tuple(SIGNALS) if options.enabled is None else tuple(options.enabled)
+    if unknown := sorted(set(names) - set(SIGNALS)):
+        raise SuiteError(f"no signal is called {', '.join(unknown)}; there are {', '.join(SIGNALS)}")
+    loader = _Loader(options)
+    try:
+        signals = [SIGNALS[name](loader) for name in SIGNALS if name in names]
+    except WeightsError as error:
+        raise SuiteError(str(error)) from None
+    return Suite(signals, loader.loaded)
+
+
+def _run(signal: Signal, batch: Batch) -> tuple[tuple[ScoreColumn, ...], tuple[Embeddings, ...]]:
+    return signal.score(batch), signal.embed(batch)
+
+
+def _failed(spec: ScoreSpec, batch: Batch) -> ScoreColumn:
+    texts = batch.texts(spec.side)
+    codes = [Abstention.NO_TEXT if text is None else Abstention.FAILED for text in texts]
+    return ScoreColumn(
+        spec=spec,
+        values=np.full(len(batch), np.nan, dtype=np.float32),
+        abstentions=np.array(codes, dtype=np.uint8),
+    )

@@ -1,0 +1,103 @@
+"""What a signal takes and gives: exchanges in, one column of scores out, with a reason for each abstention."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float32]
+Bools = npt.NDArray[np.bool_]
+
+
+class Side(StrEnum):
+    """Which text of an exchange a score speaks of."""
+
+    INPUT = "input"
+    OUTPUT = "output"
+
+
+class Abstention(IntEnum):
+    """Why a score is NaN. The numbers are stored in the chain: append, never renumber."""
+
+    NONE = 0  # scored
+    NO_TEXT = 1  # the call has no such text (a tool call, an embedding, a failed request)
+    NO_CONTEXT = 2
+    NOT_CAPTURED = 3  # the instrumentation did not capture the text
+    REDACTED = 4
+    BY_REFERENCE = 5
+    SHED = 6  # overload
+    FAILED = 7  # the signal raised
+    NOT_APPLICABLE = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """One question and its answer, as far as they are known; None means unknown, never empty."""
+
+    input: str | None = None  # the last user text
+    output: str | None = None  # the answer's text
+    context: str | None = None  # what the answer should rest on
+    system: str | None = None
+    reference: str | None = None  # a gold answer
+    finish_reason: str | None = None
+    tool_calls: int = 0  # an answer that only calls tools has no text, and that is no fault
+    failed: bool = False  # the request ended in an error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreSpec:
+    """The identity of a score column; scores of two versions are never compared."""
+
+    signal: str
+    side: Side
+    version: str
+    weights: str = ""  # short hash of the weights, "" for a signal without any
+
+    @property
+    def column(self) -> str:
+        return f"{self.signal}_{self.side.value}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreColumn:
+    """Scores of one batch: 0 good .. 1 bad, NaN exactly where ``abstentions`` is not NONE."""
+
+    spec: ScoreSpec
+    values: Floats  # shape (n,)
+    abstentions: npt.NDArray[np.uint8]  # shape (n,), Abstention codes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Embeddings:
+    """Unit vectors of one side of a batch, for summaries such as the centroid; not a score."""
+
+    side: Side
+    version: str  # encoder, dtype and weights hash: vectors of two versions are never compared
+    vectors: Floats  # shape (n, d); zeros where absent
+    present: Bools  # shape (n,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuiteScores:
+    """All that the suite says of one batch."""
+
+    columns: tuple[ScoreColumn, ...]
+    embeddings: tuple[Embeddings, ...] = ()
+    failures: dict[str, str] = field(default_factory=dict)  # signal -> exception type; its column abstains
+    seconds: dict[str, float] = field(default_factory=dict)  # signal (and "encoder") -> wall seconds
+    counts: dict[str, int] = field(default_factory=dict)  # what the encoder did in this batch, by name
+
+
+class ScoringSuite(Protocol):
+    """What the collector needs of a suite; the tests' fake is a small real one."""
+
+    @property
+    def specs(self) -> tuple[ScoreSpec, ...]: ...
+
+    def score(self, exchanges: list[Exchange], shed: Bools | None = None) -> SuiteScores:
+        """Score a batch; ``shed`` marks exchanges to leave unscored by the costly signals (Abstention.SHED)."""
+        ...
