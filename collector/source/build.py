@@ -1,0 +1,43 @@
+"""Chooses the source and the place for dead letters that the configuration names; each client is imported only then."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from collector.config import Config, ConfigError
+from collector.source import DeadLetters, Source
+from collector.source.deadletters import FileLetters
+
+
+def open_source(config: Config, environ: Mapping[str, str] = os.environ) -> Source:
+    """The configured source, not started. Raises ConfigError where its client is not installed."""
+    chosen = config.source
+    if chosen.kafka is not None:
+        if chosen.kafka.client == "confluent":
+            from collector.source.confluent import ConfluentSource  # noqa: PLC0415  # an optional package
+
+            return ConfluentSource(chosen.kafka, config.limits, environ)
+        from collector.source.kafka import KafkaSource  # noqa: PLC0415
+
+        return KafkaSource(chosen.kafka, config.limits, environ)
+    if chosen.otlp is not None:
+        from collector.source.otlp import OtlpSource  # noqa: PLC0415
+
+        return OtlpSource(chosen.otlp, config.data, config.limits)
+    if chosen.replay is not None:
+        from collector.source.replay import ReplaySource  # noqa: PLC0415
+
+        return ReplaySource(chosen.replay)
+    raise ConfigError("source: choose one of `kafka`, `otlp`, `replay`")
+
+
+def open_dead_letters(config: Config, environ: Mapping[str, str] = os.environ) -> DeadLetters:
+    """The dead-letter topic, if one is configured, with ``<data>/dead-letters`` for what it refuses; else only that."""
+    files = FileLetters(config.data / "dead-letters")
+    kafka = config.source.kafka
+    if kafka is None or kafka.dead_letter_topic is None:
+        return files
+    from collector.source.kafka import KafkaLetters  # noqa: PLC0415
+
+    return KafkaLetters(kafka, kafka.dead_letter_topic, files, environ)

@@ -1,0 +1,6 @@
+"""Kafka through kafka-python: the source, and the topic for dead letters. Nothing else imports `kafka`."""
+
+from collector.source.kafka.letters import KafkaLetters
+from collector.source.kafka.source import KafkaSource
+
+__all__ = ["KafkaLetters", "KafkaSource"]
