@@ -1,0 +1,93 @@
+"""Retention: which windows and which objects of the chain are old enough to go, given the time; whole ones only."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from collector.config import Config
+from collector.delta import EMBEDDING_WINDOW_SECONDS
+from collector.store.database import rows_of
+from collector.store.store import RESOLUTIONS, SHAPES, Store
+
+DAY = 86_400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """Windows of ``table`` that begin in [begin, end), in seconds since the epoch, stay."""
+
+    table: str
+    begin: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retired:
+    """What an application of retention removed from the view."""
+
+    windows: int  # rows of rollups and embedding sums
+    objects: int  # objects of the chain that no view needs any more: Housekeeper.sweep deletes them
+
+
+def kept(config: Config, now: float) -> list[Kept]:
+    """What stays at ``now``. A window goes when all of it is too old.
+
+    A window that begins over ``calls_days`` and a day ahead of the clock goes as well: until its time comes, the calls
+    it was made of are gone from the chain, and nobody could build it again.
+    """
+    store, end = config.store, math.ceil(now) + (config.store.calls_days + 1) * DAY
+    days = {"minute": store.minute_days, "hour": store.hour_days, "day": store.day_days}
+    embeddings = max(store.minute_days, config.baseline.baseline_hours / 24 + 1)
+    rollups = [
+        Kept(table=f"{resolution}_{name}", begin=_begin(now, days[resolution], seconds), end=end)
+        for resolution, seconds in RESOLUTIONS.items()
+        for name in SHAPES
+    ]
+    return [*rollups, Kept(table="embeddings", begin=_begin(now, embeddings, EMBEDDING_WINDOW_SECONDS), end=end)]
+
+
+def retire(store: Store, now: float) -> Retired:
+    """Apply ``kept`` to the view.
+
+    Objects of the chain go from the front, as long as all their calls are older than anything kept. A chain's last
+    object stays, for it says where to go on. Raises StoreError.
+    """
+    every = kept(store.config, now)
+    calls_begin = _begin(now, store.config.store.calls_days, DAY)
+    oldest = min([calls_begin, *(item.begin for item in every)])
+    with store.database.transaction() as connection:
+        windows = 0
+        for item in every:
+            outside = f"window_start < {_timestamp(item.begin)} OR window_start >= {_timestamp(item.end)}"
+            windows += rows_of(connection, f"SELECT count(*) FROM data.{item.table} WHERE {outside}")[0][0]  # noqa: S608
+            connection.execute(f"DELETE FROM data.{item.table} WHERE {outside}")  # noqa: S608 - names are ours
+        connection.execute("DELETE FROM data.kept")
+        for item in every:
+            connection.execute(
+                f"INSERT INTO data.kept VALUES (?, {_timestamp(item.begin)}, {_timestamp(item.end)})",  # noqa: S608
+                [item.table],
+            )
+        # a call stamped over a day ahead of its log does not hold the whole chain back
+        age = "coalesce(least(last_time, log_time + INTERVAL 1 DAY), log_time, TIMESTAMP '1970-01-01')"
+        staying = rows_of(
+            connection,
+            f"SELECT topic, epoch, partition, min(start) FILTER ({age} >= {_timestamp(oldest)}), max(start) "  # noqa: S608
+            "FROM data.deltas GROUP BY ALL",
+        )
+        objects = 0
+        for topic, epoch, partition, first, last in staying:
+            before = "topic = ? AND epoch = ? AND partition = ? AND start < ?"
+            place = [topic, epoch, partition, last if first is None else first]
+            objects += rows_of(connection, f"SELECT count(*) FROM data.deltas WHERE {before}", place)[0][0]  # noqa: S608
+            for table in ("deltas", "outcomes"):
+                connection.execute(f"DELETE FROM data.{table} WHERE {before}", place)  # noqa: S608 - names are ours
+    return Retired(windows=windows, objects=objects)
+
+
+def _begin(now: float, days: float, seconds: int) -> int:
+    return math.floor((now - days * DAY) / seconds) * seconds
+
+
+def _timestamp(seconds: int) -> str:
+    return f"make_timestamp({seconds * 1_000_000})"
