@@ -1,0 +1,1 @@
+"""The daemon: Kafka records in; deltas, rows and metrics out."""

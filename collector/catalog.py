@@ -1,0 +1,312 @@
+"""Every metric, label, bucket edge and signal as data: exporter, dashboards, alerts and the README's tables read these.
+
+Names are ours (``assay_``) even where an OTel GenAI convention exists: ``gen_ai_client_operation_duration_seconds`` and
+``gen_ai_client_token_usage`` are what the applications' own SDKs export, and a second producer under the same name
+would be summed with the first. ``assay_call_latency_seconds`` and ``assay_tokens_total`` say the same of counted calls.
+
+Adding a signal is one entry in ``SIGNALS``; its histogram, panel, alert and README row follow.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from collector.config import SignalsConfig
+from collector.records import Content, DropReason, RejectReason
+from signals.types import Abstention, Side
+
+OTHER = "__other__"
+"""The value of an open label beyond its bound."""
+
+WARN_AT: float = SignalsConfig().warn_at
+CRITICAL_AT: float = SignalsConfig().critical_at
+
+SCORE_EDGES = (0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 0.7, 0.9, 0.95, 0.99)
+LATENCY_EDGES = (0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 7.5, 10.0, 15.0, 20.0, 30.0, 60.0, 120.0, 300.0)
+TTFT_EDGES = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0)
+STAGE_EDGES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+BATCH_EDGES = (1.0, 8.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1_024.0, 2_048.0, 4_096.0, 8_192.0)
+
+
+class MetricType(StrEnum):
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+
+
+class Set(StrEnum):
+    """What a metric speaks of."""
+
+    QUALITY = "quality"
+    TRAFFIC = "traffic"
+    PIPELINE = "pipeline"
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric family.
+
+    A ``durable`` metric is counted from deltas that are safe in the chain, so it equals what SQL says of the same
+    calls; nobody may add to it otherwise. ``start`` are label sets that are exported as 0 before anything happened,
+    so that ``rate()`` sees the first event.
+    """
+
+    name: str
+    type: MetricType
+    help: str
+    labels: tuple[str, ...] = ()
+    set: Set = Set.PIPELINE
+    buckets: tuple[float, ...] = ()  # upper edges, rising, without +Inf
+    durable: bool = False
+    start: tuple[tuple[str, ...], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SignalEntry:
+    """A quality signal as the outside sees it; the name is that of its ScoreSpec."""
+
+    name: str
+    sides: tuple[Side, ...]
+    help: str  # what 1 means
+
+    @property
+    def metric(self) -> str:
+        return f"assay_{self.name}_score"
+
+
+SIGNALS: tuple[SignalEntry, ...] = (
+    SignalEntry("toxicity", (Side.INPUT, Side.OUTPUT), "Toxicity of the text: 0 harmless, 1 certainly toxic."),
+    SignalEntry(
+        "context_novelty",
+        (Side.OUTPUT,),
+        "Share of the answer's words and word pairs that its context does not hold: 0 grounded, 1 all new.",
+    ),
+    SignalEntry("degeneration", (Side.OUTPUT,), "How broken the answer is: 1 when empty, cut off or repeating itself."),
+)
+
+LABELS: dict[str, str] = {
+    "service": "`service.name` of the application's resource",
+    "model": "the requested model, else the one that answered, else `unknown`",
+    "side": "`input` or `output`: which text of the call",
+    "signal": "name of a signal",
+    "outcome": "how it ended; the values are in the help text",
+    "reason": "why; a closed set for each metric",
+    "content": "what of the call's text arrived: " + ", ".join(state.value for state in Content),
+    "direction": "`input`, `output` or `cache_read` tokens",
+    "error": "class of an error",
+    "topic": "topic that holds the record",
+    "partition": "number of the partition; only those this process owns",
+    "stage": "stage of the pipeline",
+    "place": "where items wait",
+    "job": "name of a background job",
+    "metric": "name of a metric",
+    "condition": "name of a readiness condition",
+    "version": "version of Assay",
+    "python": "version of Python",
+    "role": "role of the process",
+}
+"""Every label and what it means. Ids and texts are never labels."""
+
+OPEN_LABELS = frozenset({"service", "model", "error", "topic", "partition"})
+"""Labels whose values come from outside; beyond a metric's bound they become ``__other__``, the others stay."""
+
+
+def _counter(name: str, help_: str, *labels: str, start: tuple[tuple[str, ...], ...] = ()) -> Metric:
+    return Metric(name, MetricType.COUNTER, help_, labels, start=start or (() if labels else ((),)))
+
+
+def _gauge(name: str, help_: str, *labels: str) -> Metric:
+    return Metric(name, MetricType.GAUGE, help_, labels)
+
+
+def _histogram(name: str, help_: str, *labels: str, buckets: tuple[float, ...]) -> Metric:
+    return Metric(name, MetricType.HISTOGRAM, help_, labels, buckets=buckets)
+
+
+def _traffic(metric: Metric) -> Metric:
+    return replace(metric, set=Set.TRAFFIC, durable=True)
+
+
+def _each(values: type[StrEnum]) -> tuple[tuple[str, ...], ...]:
+    return tuple((value.value,) for value in values)
+
+
+CALLS = _traffic(
+    _counter("assay_calls_total", "Calls counted; outcome `scored` or `unscored`.", "service", "model", "outcome")
+)
+CALLS_UNSCORED = _traffic(
+    _counter("assay_calls_unscored_total", "Calls that no signal scored, by the gravest reason.", "service", "reason")
+)
+CALLS_CONTENT = _traffic(
+    _counter("assay_calls_content_total", "Calls by what of their text arrived.", "service", "content")
+)
+CALLS_UNJOINED = _traffic(
+    _counter("assay_calls_unjoined_total", "Calls whose promised events did not arrive in the join window.", "service")
+)
+CALLS_FAILED = _traffic(
+    _counter("assay_calls_failed_total", "Calls that ended in an error, by its class.", "service", "model", "error")
+)
+TOKENS = _traffic(_counter("assay_tokens_total", "Tokens of counted calls.", "service", "model", "direction"))
+LATENCY = _traffic(
+    _histogram("assay_call_latency_seconds", "Duration of counted calls.", "service", "model", buckets=LATENCY_EDGES)
+)
+TTFT = _traffic(
+    _histogram("assay_call_ttft_seconds", "Time to the first token.", "service", "model", buckets=TTFT_EDGES)
+)
+SIGNAL_UNSCORED = replace(
+    _counter(
+        "assay_signal_unscored_total",
+        "Texts that a signal left unscored, by reason: " + ", ".join(a.name.lower() for a in Abstention if a) + ".",
+        "service", "signal", "side", "reason",
+    ),
+    set=Set.QUALITY,
+    durable=True,
+)  # fmt: skip
+CENTROID_DISTANCE = replace(
+    _gauge(
+        "assay_embedding_centroid_distance",
+        "Cosine distance between the mean embeddings of the current window and the baseline: 0 the same, 1 unrelated.",
+        "service", "model", "side",
+    ),
+    set=Set.QUALITY,
+)  # fmt: skip
+
+RECORDS = replace(_counter("assay_records_total", "Records whose range is safe in the chain.", "topic"), durable=True)
+RECORDS_REJECTED = replace(
+    _counter(
+        "assay_records_rejected_total",
+        "Records that could not be decoded, by reason.",
+        "reason",
+        start=_each(RejectReason),
+    ),
+    durable=True,
+)
+RECORDS_LOST = replace(
+    _counter("assay_records_lost_total", "Offsets that the log no longer held when they were due.", "topic"),
+    durable=True,
+)
+SPANS_DROPPED = replace(
+    _counter(
+        "assay_spans_dropped_total",
+        "Spans that looked like a call and are none, by reason.",
+        "reason",
+        start=_each(DropReason),
+    ),
+    durable=True,
+)
+IMBALANCE = replace(
+    _gauge(
+        "assay_conservation_imbalance",
+        "consumed - (scored + unscored + rejected + lost) of the ranges appended here; anything but 0 is a defect.",
+        "topic",
+    ),
+    durable=True,
+)
+
+RECORDS_POLLED = _counter("assay_records_polled_total", "Records read, warm-up re-reads included.", "topic")
+RECORD_BYTES = _counter("assay_record_bytes_total", "Bytes of the records read.", "topic")
+LAG = _gauge("assay_lag_records", "Records between what was read and the end of the log.", "topic", "partition")
+PARTITIONS = _gauge("assay_partitions_assigned", "Partitions that this process reads.")
+OPEN_RETRIES = _counter("assay_open_retries_total", "Attempts to open a partition that failed and are repeated.")
+SETTLED_EARLY = _counter(
+    "assay_calls_settled_early_total", "Calls decided before their window ended, because too many waited."
+)
+TRACES_FORGOTTEN = _counter(
+    "assay_traces_forgotten_total", "Traces forgotten before their time, because too many were remembered."
+)
+SPANS_UNREMEMBERED = _counter(
+    "assay_spans_unremembered_total", "Spans of traces that are too large to be remembered whole."
+)
+EVENTS_ORPHANED = _counter(
+    "assay_events_without_span_total", "Log events whose span did not come while they were remembered."
+)
+WAITING = _gauge("assay_waiting_items", "Calls, steps and rows on their way, by place.", "place")
+STAGE_SECONDS = _histogram("assay_stage_seconds", "Duration of one turn of a stage.", "stage", buckets=STAGE_EDGES)
+BATCH_CALLS = _histogram("assay_batch_calls", "Calls scored together.", buckets=BATCH_EDGES)
+SIGNAL_SECONDS = _counter("assay_signal_seconds_total", "Wall time of a signal (and of the encoder).", "signal")
+SIGNAL_FAILURES = _counter("assay_signal_failures_total", "Batches in which a signal raised.", "signal", "error")
+ENCODER_TEXTS = _counter("assay_encoder_texts_total", "Texts that the encoder was asked for.")
+ENCODER_CACHE_HITS = _counter("assay_encoder_cache_hits_total", "Texts whose embedding was known.")
+ENCODER_WINDOWS_SKIPPED = _counter(
+    "assay_encoder_windows_skipped_total", "Windows of texts that are too long to be read whole."
+)
+ENCODER_TOKENS = _counter("assay_encoder_tokens_total", "Tokens that the encoder read.")
+ENCODER_PACKS_HALVED = _counter(
+    "assay_encoder_packs_halved_total", "Packs of texts that did not fit the device's memory and were halved."
+)
+ENCODER_DEVICE_LOSSES = _counter(
+    "assay_encoder_device_losses_total", "Times that the device failed and the CPU took over."
+)
+APPENDS = _counter(
+    "assay_appends_total",
+    "Deltas offered to the chain: `won`, or `conflict` where another writer had taken the range.",
+    "outcome",
+    start=(("won",), ("conflict",)),
+)
+APPEND_RETRIES = _counter("assay_append_retries_total", "Appends repeated because the store did not answer.")
+APPEND_BYTES = _counter("assay_append_bytes_total", "Bytes of the deltas appended.")
+LAST_APPEND = _gauge(
+    "assay_last_append_timestamp_seconds", "When a delta of the partition was last made durable.", "topic", "partition"
+)
+CHAIN_NEXT = _gauge("assay_chain_next_offset", "Where the chain of the partition ends.", "topic", "partition")
+DEAD_LETTERS = _counter("assay_dead_letters_total", "Rejected records that are safe as dead letters.")
+LABELS_OVERFLOWED = _counter("assay_labels_overflowed_total", "Values of rollup keys that became `__other__`.")
+SERIES_OVERFLOWED = _counter(
+    "assay_series_overflowed_total", "Values counted under `__other__` because a metric is full.", "metric"
+)
+MATERIALISED_NEXT = _gauge(
+    "assay_materialised_next_offset", "How far DuckDB has followed the partition's chain.", "topic", "partition"
+)
+MATERIALISED_CALLS = _counter("assay_materialised_calls_total", "Calls folded into the rollups.")
+LAST_MATERIALISED = _gauge(
+    "assay_last_materialised_timestamp_seconds", "When DuckDB last agreed with the end of the chain."
+)
+STORE_BYTES = _gauge("assay_store_bytes", "Size of the DuckDB file at the newest snapshot.")
+STORE_REBUILDS = _counter(
+    "assay_store_rebuilds_total", "Times that DuckDB was rebuilt from the chain, by reason.", "reason"
+)
+SNAPSHOTS = _counter("assay_snapshots_total", "Snapshots published.")
+LAST_SNAPSHOT = _gauge("assay_last_snapshot_timestamp_seconds", "When the newest snapshot was last up to date.")
+JOBS = _counter("assay_jobs_total", "Background jobs: `done` or `failed`.", "job", "outcome")
+OTLP_REFUSED = _counter("assay_otlp_refused_total", "OTLP requests refused, by HTTP status.", "reason")
+SOURCE_HEALTHY = _gauge("assay_source_healthy", "1 while the source answers.")
+CHAIN_HEALTHY = _gauge("assay_chain_healthy", "1 while the chain's store answers.")
+READY = _gauge("assay_ready", "1 while the condition of /readyz holds.", "condition")
+BUILD_INFO = _gauge("assay_build_info", "Always 1.", "version", "python", "role")
+
+SUITE_COUNTS: dict[str, Metric] = {
+    "encoder_texts": ENCODER_TEXTS,
+    "encoder_cache_hits": ENCODER_CACHE_HITS,
+    "encoder_windows_skipped": ENCODER_WINDOWS_SKIPPED,
+    "encoder_tokens": ENCODER_TOKENS,
+    "encoder_packs_halved": ENCODER_PACKS_HALVED,
+    "encoder_device_losses": ENCODER_DEVICE_LOSSES,
+}
+"""What a suite counts in a batch (``SuiteScores.counts``), by its own names."""
+
+_FIXED: tuple[Metric, ...] = tuple(value for value in dict(globals()).values() if isinstance(value, Metric))
+
+
+def score_buckets(warn_at: float = WARN_AT, critical_at: float = CRITICAL_AT) -> tuple[float, ...]:
+    """Edges of a score histogram; both thresholds lie on one, so ``1 - bucket{le=threshold} / count`` is exact."""
+    return tuple(sorted({*SCORE_EDGES, warn_at, critical_at} - {0.0, 1.0}))
+
+
+def metrics(warn_at: float = WARN_AT, critical_at: float = CRITICAL_AT) -> dict[str, Metric]:
+    """Every metric by name, in the order of the README."""
+    scores = [
+        Metric(
+            signal.metric,
+            MetricType.HISTOGRAM,
+            signal.help,
+            ("service", "model", "side"),
+            Set.QUALITY,
+            score_buckets(warn_at, critical_at),
+            durable=True,
+        )
+        for signal in SIGNALS
+    ]
+    order = list(Set)
+    every = sorted([*scores, *_FIXED], key=lambda metric: order.index(metric.set))
+    return {metric.name: metric for metric in every}

@@ -1,0 +1,246 @@
+"""The chain: immutable deltas in a directory or an object store, each put only if absent; knows nothing of scores.
+
+``<topic>@<epoch>/<partition>/<start:020d>.parquet`` is a delta, named by the offset at which it starts. Its footer says
+where the next one starts, so the truth is the walk from the first object along ``next``; an object that no walk reaches
+(a zombie's, long after a compaction) counts for nothing. ``merged/<start>-<next>.parquet`` replaces a run of deltas.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import obstore
+from obstore.exceptions import AlreadyExistsError, BaseError
+from obstore.store import LocalStore, from_url
+
+from collector import delta as deltas
+from collector.config import ChainConfig, Config, ConfigError
+from collector.delta import Delta, Stream
+
+_PLAIN = re.compile(r"(\d{20})\.parquet")
+_MERGED = re.compile(r"merged/(\d{20})-(\d{20})\.parquet")
+
+
+class ChainError(Exception):
+    """The object store did not do what it must; the message is for the operator."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """One object of a chain, as the walk found it."""
+
+    stream: Stream
+    start: int
+    path: str  # relative to the chain's root
+    delta: Delta
+    size: int  # bytes of the object
+
+    @property
+    def next(self) -> int:
+        return self.delta.footer.next
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conflict:
+    """Another writer was first: whoever lost drops its batch and goes on at ``next``."""
+
+    next: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Object:
+    """An object by its name alone; ``next`` is known from the name of a merged one only."""
+
+    start: int
+    next: int | None
+    path: str
+
+
+class Chain:
+    """Chains of all streams under one root. Thread-safe; every method may raise ChainError."""
+
+    def __init__(self, store: Any, root: Path | None = None) -> None:
+        self._store = store
+        self.root = root  # where the objects lie on this machine; None: they are remote
+
+    def probe(self) -> None:
+        """Refuse a store that overwrites: without put-if-absent nothing here is exact."""
+        path = f"probe/{uuid.uuid4().hex}"
+        with _explained("probe"):
+            obstore.put(self._store, path, b"1", mode="create", use_multipart=False)
+            try:
+                obstore.put(self._store, path, b"2", mode="create", use_multipart=False)
+            except AlreadyExistsError:
+                return
+            finally:
+                obstore.delete(self._store, path)
+        raise ChainError("this object store overwrites where it was told to put only if absent (If-None-Match: *)")
+
+    def append(self, delta: Delta) -> Link | Conflict:
+        """Make a delta durable, or learn that its range is taken. Safe to repeat after an error."""
+        footer = delta.footer
+        if not footer.start < footer.next:
+            raise AssertionError(f"an empty range: {footer.start}..{footer.next}")
+        path, data = _plain(footer.stream, footer.start), deltas.encode(delta)
+        with _explained(path):
+            try:
+                obstore.put(self._store, path, data, mode="create", use_multipart=False)
+            except AlreadyExistsError:
+                winner = self._get(path)
+                if winner != data:  # equal bytes: our own earlier attempt, whose answer was lost
+                    return Conflict(next=deltas.decode(winner).footer.next)
+        return Link(stream=footer.stream, start=footer.start, path=path, delta=delta, size=len(data))
+
+    def streams(self) -> list[Stream]:
+        """Every stream that has an object, in order."""
+        found = []
+        with _explained("list"):
+            for topic in obstore.list_with_delimiter(self._store, "")["common_prefixes"]:
+                name, at, epoch = topic.rpartition("@")
+                if at:
+                    below = obstore.list_with_delimiter(self._store, topic)["common_prefixes"]
+                    numbers = (prefix.rpartition("/")[2] for prefix in below)
+                    found += [Stream(name, epoch, int(number)) for number in numbers if number.isdecimal()]
+        return sorted(found)
+
+    def objects(self, stream: Stream, since: int = 0) -> list[Object]:
+        """Deltas that start at ``since`` or later, and every merged object; by start, the longest merged one first."""
+        after = _plain(stream, since - 1) if since > 0 else None
+        found = []
+        with _explained(stream.path):
+            for chunk in obstore.list(self._store, stream.path, offset=after):
+                found += [named for meta in chunk if (named := _name(meta["path"], stream))]
+        return sorted(found, key=lambda item: (item.start, -(item.next or -1)))
+
+    def walk(self, stream: Stream, start: int | None = None) -> Iterator[Link]:
+        """Follow ``next`` from ``start`` (None: the oldest object) to the head, merged objects first."""
+        at = start
+        while True:
+            known: dict[int, Object] = {}
+            for item in self.objects(stream, at or 0):
+                known.setdefault(item.start, item)
+            if at is None:
+                if not known:
+                    return
+                at = min(known)
+            if at not in known:
+                return
+            while at in known:
+                link = self._link(stream, known[at])
+                if link is None:
+                    break  # compacted away since it was listed: list again
+                yield link
+                at = link.next
+
+    def head(self, stream: Stream, keep: Callable[[list[Link]], list[Link]] = lambda links: links[-1:]) -> list[Link]:
+        """The newest links, oldest first, thinned by ``keep`` as the walk goes; empty for a stream without a chain.
+
+        The walk begins at the newest merged object: what lies before it is settled.
+        """
+        merged = [item for item in self.objects(stream) if item.next is not None]
+        begin = max(merged, key=lambda item: item.next or 0).start if merged else None
+        links: list[Link] = []
+        for link in self.walk(stream, begin):
+            links = keep([*links, link])
+        return links
+
+    def put_merged(self, delta: Delta) -> Link:
+        """Store the replacement of a run of deltas; the run itself stays until ``delete``."""
+        footer = delta.footer
+        path = f"{footer.stream.path}/merged/{footer.start:020d}-{footer.next:020d}.parquet"
+        data = deltas.encode(delta)
+        with _explained(path):
+            try:
+                obstore.put(self._store, path, data, mode="create", use_multipart=False)
+            except AlreadyExistsError:
+                delta = deltas.decode(self._get(path))
+        return Link(stream=footer.stream, start=footer.start, path=path, delta=delta, size=len(data))
+
+    def delete(self, paths: Sequence[str]) -> None:
+        """Remove objects that retention or compaction has made superfluous; absent ones are fine."""
+        with _explained("delete"):
+            for path in paths:
+                try:
+                    obstore.delete(self._store, path)
+                except FileNotFoundError:
+                    continue
+
+    def read(self, path: str) -> bytes:
+        """The bytes of one object; FileNotFoundError when it is not there."""
+        with _explained(path):
+            return self._get(path)
+
+    def _link(self, stream: Stream, item: Object) -> Link | None:
+        with _explained(item.path):
+            try:
+                data = self._get(item.path)
+            except FileNotFoundError:
+                return None
+        delta = deltas.decode(data)
+        if delta.footer.stream != stream or delta.footer.start != item.start:
+            raise AssertionError(f"{item.path} claims to be {delta.footer.stream.path} at {delta.footer.start}")
+        return Link(stream=stream, start=item.start, path=item.path, delta=delta, size=len(data))
+
+    def _get(self, path: str) -> bytes:
+        return bytes(obstore.get(self._store, path).bytes())
+
+
+def open_chain(config: Config, environ: Mapping[str, str] = os.environ) -> Chain:
+    """The chain of the configuration; raises ConfigError for what can never work. Does not touch the network."""
+    url = config.chain_url
+    if "://" not in url:
+        root = Path(url).absolute()
+        root.mkdir(parents=True, exist_ok=True)
+        return Chain(LocalStore(str(root)), root)
+    try:
+        return Chain(from_url(url, client_options=_client_options(config.chain), **_s3(config.chain, environ)))
+    except (BaseError, ValueError) as error:
+        raise ConfigError(f"chain.url {url}: {error}") from None
+
+
+def _s3(chain: ChainConfig, environ: Mapping[str, str]) -> dict[str, Any]:
+    if not (chain.url or "").startswith(("s3://", "s3a://")):
+        return {}
+    given = {
+        "endpoint": chain.s3_endpoint,
+        "region": chain.s3_region,
+        "access_key_id": chain.s3_access_key_id and chain.s3_access_key_id.read(environ).get_secret_value(),
+        "secret_access_key": chain.s3_secret_access_key and chain.s3_secret_access_key.read(environ).get_secret_value(),
+    }
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _client_options(chain: ChainConfig) -> dict[str, Any]:
+    return {"allow_http": chain.s3_allow_http, "timeout": "60s"}
+
+
+def _plain(stream: Stream, start: int) -> str:
+    return f"{stream.path}/{start:020d}.parquet"
+
+
+def _name(path: str, stream: Stream) -> Object | None:
+    name = path.removeprefix(f"{stream.path}/")
+    if match := _PLAIN.fullmatch(name):
+        return Object(start=int(match[1]), next=None, path=path)
+    if match := _MERGED.fullmatch(name):
+        return Object(start=int(match[1]), next=int(match[2]), path=path)
+    return None  # a leftover of an interrupted put
+
+
+class _explained:  # noqa: N801 - reads as a statement
+    """Turns what the store's client raises into ChainError; absence and conflict keep their own types."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, BaseError | OSError) and not isinstance(error, FileNotFoundError):
+            raise ChainError(f"object store: {self._what}: {type(error).__name__}: {str(error)[:500]}") from error

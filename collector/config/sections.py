@@ -1,0 +1,341 @@
+"""The settings: their types, defaults, bounds and meaning; the README's table is made of them."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    model_validator,
+)
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used; the message lists every problem."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+def _file_exists(path: Path, info: ValidationInfo) -> Path:
+    """Only ``load_config`` looks at the disk (it passes a context); a section built in code is a plain value."""
+    if info.context is not None and (path.is_dir() or not os.access(path, os.R_OK)):
+        raise ValueError(f"there is no readable file {path}")
+    return path
+
+
+def _directory_exists(path: Path, info: ValidationInfo) -> Path:
+    if info.context is not None and not path.is_dir():
+        raise ValueError(f"there is no directory {path}")
+    return path
+
+
+ExistingFile = Annotated[Path, AfterValidator(_file_exists)]
+ExistingDirectory = Annotated[Path, AfterValidator(_directory_exists)]
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+Port = Annotated[int, Field(ge=0, le=65_535)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Secret(_Section):
+    """A secret from a file or an environment variable, never from the configuration's own text."""
+
+    file: ExistingFile | None = None
+    env: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _not_written_here(cls, value: Any) -> Any:
+        if isinstance(value, str | int | float):
+            raise ValueError("a secret is not written here: say `{file: PATH}` or `{env: NAME}`")
+        return value
+
+    @model_validator(mode="after")
+    def _one_place(self, info: ValidationInfo) -> Secret:
+        if (self.file is None) == (self.env is None):
+            raise ValueError("a secret names either `file` or `env`")
+        if self.env is not None and info.context is not None and self.env not in info.context["environ"]:
+            raise ValueError(f"the environment variable {self.env} is not set")
+        return self
+
+    def read(self, environ: Mapping[str, str] = os.environ) -> SecretStr:
+        """The secret's value; raises ConfigError when it is not there."""
+        if self.file is not None:
+            try:
+                return SecretStr(self.file.read_text(encoding="utf-8").strip())
+            except OSError as error:
+                raise ConfigError(f"secret file {self.file}: {error.strerror}") from None
+        value = environ.get(self.env or "")
+        if value is None:
+            raise ConfigError(f"secret environment variable {self.env} is not set")
+        return SecretStr(value)
+
+
+class SaslConfig(_Section):
+    mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"]
+    """How to log in."""
+    username: str | None = None
+    """For PLAIN and SCRAM."""
+    password: Secret | None = None
+    """For PLAIN and SCRAM."""
+    token: Secret | None = None
+    """OAUTHBEARER: a bearer token, re-read at every login."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> SaslConfig:
+        if self.mechanism == "OAUTHBEARER":
+            if self.token is None:
+                raise ValueError("OAUTHBEARER needs `token`")
+        elif self.username is None or self.password is None:
+            raise ValueError(f"{self.mechanism} needs `username` and `password`")
+        return self
+
+
+class TlsConfig(_Section):
+    ca_file: ExistingFile | None = None
+    """PEM; none: the system's authorities."""
+    certificate_file: ExistingFile | None = None
+    """PEM of the client's certificate, for mutual TLS."""
+    key_file: ExistingFile | None = None
+    """PEM of the client's key."""
+    key_password: Secret | None = None
+    """Of the key file."""
+    verify_hostname: bool = True
+    """The broker's certificate must name the broker."""
+
+
+class KafkaConfig(_Section):
+    brokers: Annotated[tuple[str, ...], Field(min_length=1)]
+    """`host:port` of one or more brokers."""
+    traces_topics: tuple[str, ...] | str = ("otlp_spans",)
+    """Names, or one string that is a regular expression."""
+    logs_topics: tuple[str, ...] | str = ("otlp_logs",)
+    """As traces_topics; may be empty."""
+    group: str = "assay"
+    """The consumer group; workers of one fleet share it."""
+    client: Literal["kafka-python", "confluent"] = "kafka-python"
+    """`confluent` needs the extra `fast`."""
+    dead_letter_topic: str | None = None
+    """Rejected records; none: a local file."""
+    sasl: SaslConfig | None = None
+    tls: TlsConfig | None = None
+    session_timeout_seconds: Seconds = 45.0
+    """A worker silent for longer loses its partitions."""
+    start: Literal["earliest", "latest"] = "earliest"
+    """Where a partition begins that has no chain yet."""
+
+    @model_validator(mode="after")
+    def _patterns_compile(self) -> KafkaConfig:
+        for name in ("traces_topics", "logs_topics"):
+            value = getattr(self, name)
+            if isinstance(value, str):
+                try:
+                    re.compile(value)
+                except re.error as error:
+                    raise ValueError(f"{name}: not a regular expression: {error}") from None
+        return self
+
+
+class OtlpConfig(_Section):
+    host: str = "127.0.0.1"
+    """Address to listen on; the default lets only this machine in."""
+    port: Port = 4318
+    """Port of OTLP over HTTP; 0: any free one."""
+    log_file: Path | None = None
+    """The durable local log; default: `<data>/otlp.sqlite`."""
+    keep_hours: Annotated[float, Field(gt=0)] = 24.0
+    """Records older than this leave the local log."""
+    keep_bytes_max: Annotated[int, Field(ge=1 << 20)] = 4 << 30
+    """Size of the local log; full, senders are told to come back (503)."""
+
+
+class ReplayConfig(_Section):
+    traces: tuple[ExistingFile, ...] = ()
+    """Files of trace export requests, .pb or .json, read in this order."""
+    logs: tuple[ExistingFile, ...] = ()
+    """Files of log export requests."""
+
+    @model_validator(mode="after")
+    def _something(self) -> ReplayConfig:
+        if not self.traces and not self.logs:
+            raise ValueError("name at least one file of `traces` or `logs`")
+        return self
+
+
+class SourceConfig(_Section):
+    kafka: KafkaConfig | None = None
+    otlp: OtlpConfig | None = None
+    replay: ReplayConfig | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> SourceConfig:
+        if sum(section is not None for section in (self.kafka, self.otlp, self.replay)) != 1:
+            raise ValueError("choose exactly one of `kafka`, `otlp`, `replay`")
+        return self
+
+
+class LimitsConfig(_Section):
+    record_bytes_max: Count = 1 << 20
+    """A larger record is rejected."""
+    decompressed_bytes_max: Count = 16 << 20
+    """A record or body that grows beyond is rejected."""
+    decompression_ratio_max: Count = 100
+    """A body that grows by more is a bomb."""
+    nesting_depth_max: Annotated[int, Field(ge=8, le=256)] = 64
+    """Deeper protobuf or JSON is rejected."""
+    text_chars_max: Count = 65_536
+    """A longer text is cut; the call is `truncated`."""
+    label_chars_max: Annotated[int, Field(ge=16, le=512)] = 120
+    """A longer value of a rollup key is cut."""
+    label_values_max: Count = 200
+    """Distinct values of a key before `__other__`."""
+
+
+class JoinConfig(_Section):
+    settle_seconds: Annotated[float, Field(ge=0, le=600)] = 2.0
+    """How long a call with its text waits for documents, twins and wrappers."""
+    window_seconds: Annotated[float, Field(ge=0, le=3_600)] = 10.0
+    """How long a call without text waits for its events or its fuller twin."""
+    memory_seconds: Annotated[float, Field(ge=1, le=7_200)] = 60.0
+    """How long spans, documents and verdicts are remembered; the warm-up after a restart."""
+    calls_max: Count = 20_000
+    """Calls waiting; beyond, the oldest settle early."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> JoinConfig:
+        if not self.settle_seconds <= self.window_seconds <= self.memory_seconds:
+            raise ValueError("settle_seconds <= window_seconds <= memory_seconds must hold")
+        return self
+
+
+class SignalsConfig(_Section):
+    enabled: tuple[str, ...] | None = None
+    """Names of signals; none: all."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """`auto`: CUDA where there is one."""
+    workers: Annotated[int, Field(ge=0, le=64)] = 0
+    """CPU encoder workers; 0: one a core."""
+    batch_calls_max: Annotated[int, Field(ge=1, le=8_192)] = 256
+    """Calls that are encoded together."""
+    detoxify: ExistingDirectory | None = None
+    """A directory made by `assay import-detoxify`."""
+    warn_at: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """A score above counts as a warning."""
+    critical_at: Annotated[float, Field(ge=0, le=1)] = 0.8
+    """… and above as critical."""
+
+    @model_validator(mode="after")
+    def _rising(self) -> SignalsConfig:
+        if self.warn_at > self.critical_at:
+            raise ValueError("warn_at <= critical_at must hold")
+        return self
+
+
+class ChainConfig(_Section):
+    url: str | None = None
+    """Directory, s3://bucket/prefix, gs:// or az://; default: `<data>/chain`."""
+    flush_seconds: Seconds = 5.0
+    """How long scored calls wait before they are made durable."""
+    flush_calls_max: Count = 20_000
+    """A partition with more waiting is made durable at once."""
+    retries_max: Annotated[int, Field(ge=0, le=100)] = 10
+    """Attempts of one request to the object store."""
+    s3_endpoint: str | None = None
+    """URL of an S3 that is not Amazon's."""
+    s3_region: str | None = None
+    """Region of the bucket."""
+    s3_access_key_id: Secret | None = None
+    """None: the usual variables, profiles and roles."""
+    s3_secret_access_key: Secret | None = None
+    """As s3_access_key_id."""
+    s3_allow_http: bool = False
+    """Allow an endpoint without TLS."""
+
+
+class StoreConfig(_Section):
+    materialise_seconds: Seconds = 1.0
+    """How often DuckDB follows the chain."""
+    snapshot_seconds: Seconds = 60.0
+    """How often a snapshot for analysts is published."""
+    snapshots_kept: Count = 2
+    """Older snapshots are deleted."""
+    compact_after_deltas: Annotated[int, Field(ge=2, le=10_000)] = 64
+    """So many small objects of a chain are merged into one."""
+    compact_grace_seconds: Annotated[float, Field(ge=0)] = 3_600.0
+    """Merged objects stay this long for readers that are behind."""
+    calls_days: Count = 30
+    """Chain objects (one row a call) older than this are deleted."""
+    minute_days: Count = 7
+    """How long minute rollups are kept."""
+    hour_days: Count = 30
+    """How long hour rollups are kept."""
+    day_days: Count = 30
+    """How long day rollups are kept."""
+    memory_limit: str = "1GB"
+    """DuckDB's memory in the daemon."""
+
+    @model_validator(mode="after")
+    def _rebuildable(self) -> StoreConfig:
+        if max(self.minute_days, self.hour_days, self.day_days) > self.calls_days:
+            raise ValueError(
+                "rollups are rebuilt from calls: minute_days, hour_days and day_days may not exceed calls_days"
+            )
+        return self
+
+
+class SqlConfig(_Section):
+    seconds_max: Seconds = 5.0
+    """An analyst's query that takes longer is killed."""
+    memory_bytes_max: Annotated[int, Field(ge=256 << 20)] = 1_536 << 20
+    """Memory of an analyst's query."""
+    rows_max: Count = 100_000
+    """Rows of an answer; more are cut off, and the answer says so."""
+
+
+class BaselineConfig(_Section):
+    current_minutes: Annotated[int, Field(ge=10, le=1_440)] = 30
+    """Length of the current window of the embedding centroid."""
+    baseline_hours: Annotated[int, Field(ge=1, le=720)] = 24
+    """Length of the window before it, which it is compared with."""
+    calls_min: Count = 50
+    """Fewer calls in a window: no distance."""
+
+
+class MetricsConfig(_Section):
+    host: str = "127.0.0.1"
+    """Address of /metrics and the pages; the default lets only this machine in."""
+    port: Port = 9464
+    """Port of /metrics and the pages; 0: any free one."""
+    series_max: Count = 20_000
+    """Label sets of one metric before `__other__`."""
+
+
+class Config(_Section):
+    source: SourceConfig
+    """Exactly one of the sections below."""
+    role: Literal["all", "score", "serve"] = "all"
+    """`score` reads and scores, `serve` follows the chain into DuckDB, `all` does both."""
+    data: Path = Path(".assay")
+    """Local state: DuckDB, snapshots, caches."""
+    limits: LimitsConfig = LimitsConfig()
+    join: JoinConfig = JoinConfig()
+    signals: SignalsConfig = SignalsConfig()
+    chain: ChainConfig = ChainConfig()
+    store: StoreConfig = StoreConfig()
+    sql: SqlConfig = SqlConfig()
+    baseline: BaselineConfig = BaselineConfig()
+    metrics: MetricsConfig = MetricsConfig()
+
+    @property
+    def chain_url(self) -> str:
+        return self.chain.url or str(self.data / "chain")

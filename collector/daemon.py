@@ -1,0 +1,236 @@
+"""The daemon: the real clock, environment, threads, jobs and shutdown; every other room gets these as arguments."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import platform
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+
+from collector.chain import Chain, ChainError, open_chain
+from collector.committer import Committer
+from collector.config import Config, ConfigError
+from collector.export.prometheus import Exporter
+from collector.export.web.health import Health
+from collector.export.web.server import MetricsServer
+from collector.intake import Intake
+from collector.labels import Labels
+from collector.pipeline import Pipeline
+from collector.records import Partition
+from collector.rows import SuiteId
+from collector.scoring import Scorer
+from collector.serve import Server
+from collector.source import DeadLetters, Source
+from collector.source.build import open_dead_letters, open_source
+from collector.source.otlp import OtlpSource
+from signals.types import ScoringSuite
+
+log = logging.getLogger(__name__)
+
+WATCH_SECONDS = 0.5
+DRAIN_SECONDS_MAX = 30.0
+
+
+@dataclass(slots=True)
+class Daemon:
+    """One process of role ``all``, ``score`` or ``serve``.
+
+    ``start`` raises ConfigError or SourceError with a sentence for the operator, and leaves
+    nothing running. ``stop`` asks for an orderly end: what is scored is committed; it is safe twice and before
+    ``start``. ``wait`` returns the exit status once all has ended: 0 after ``stop`` or a finished replay, else 1.
+    """
+
+    config: Config
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    suite: ScoringSuite | None = None  # None: the shipped one, as the configuration says
+    exporter: Exporter = field(init=False)
+    health: Health = field(init=False)
+    source: Source | None = None
+    pipeline: Pipeline | None = None
+    server: Server | None = None
+    web: MetricsServer | None = None
+    failure: BaseException | None = None
+    _totals: dict[str, float] = field(default_factory=dict)
+    _lagging: frozenset[Partition] = frozenset()
+    _stopping: threading.Event = field(default_factory=threading.Event)
+    _closing: ExitStack = field(default_factory=ExitStack)  # what start opened, closed in reverse
+
+    def __post_init__(self) -> None:
+        self.exporter = Exporter(
+            warn_at=self.config.signals.warn_at,
+            critical_at=self.config.signals.critical_at,
+            series_max=self.config.metrics.series_max,
+        )
+        self.health = Health()
+
+    def start(self) -> None:
+        try:
+            self._start()
+        except ChainError as error:
+            self._closing.close()
+            raise ConfigError(f"chain {self.config.chain_url}: {error}") from error
+        except BaseException:
+            self._closing.close()
+            raise
+
+    def stop(self) -> None:
+        self._stopping.set()
+
+    def wait(self) -> int:
+        """Watch until the end, then close everything in order."""
+        try:
+            while not self._stopping.wait(WATCH_SECONDS) and self._alive():
+                self._tell()
+        finally:
+            self._drain()
+            self._closing.close()
+        if self.failure is not None:
+            log.error("stopped: %s: %s", type(self.failure).__name__, self.failure, exc_info=self.failure)
+            return 1
+        return 0
+
+    def _start(self) -> None:
+        config = self.config
+        scores, serves = config.role in ("all", "score"), config.role in ("all", "serve")
+        config.data.mkdir(parents=True, exist_ok=True)
+        for condition in ("chain", *(("models", "partitions") * scores), *(("store",) * serves)):
+            self.health.set(condition, False, "starting")
+        self.web = MetricsServer(self.exporter, self.health, config.metrics.host, config.metrics.port)
+        self.web.start()
+        self._closing.callback(self.web.close)
+        chain = open_chain(config, self.environ)
+        chain.probe()
+        self.health.set("chain", True, config.chain_url)
+        self.exporter.set("assay_build_info", 1, version=_version(), python=platform.python_version(), role=config.role)
+        if serves:
+            self._serve(chain)
+        if scores:
+            self._score(chain)
+        log.info("running as %s, chain %s, metrics %s", config.role, config.chain_url, self.web.url)
+
+    def _serve(self, chain: Chain) -> None:
+        self.server = Server(chain=chain, config=self.config, telemetry=self.exporter, clock=time.time)
+        self._closing.callback(self.server.close)
+        self.server.start()
+
+    def _score(self, chain: Chain) -> None:
+        config = self.config
+        suite = self.suite or _load_suite(config)
+        self.health.set("models", True, ", ".join(f"{spec.column} {spec.version}" for spec in suite.specs))
+        self.source = open_source(config, self.environ)
+        self._closing.callback(self.source.close)
+        letters: DeadLetters = open_dead_letters(config, self.environ)
+        self._closing.callback(letters.close)
+        self.source.start()
+        kafka = config.source.kafka
+        intake = Intake(
+            source=self.source,
+            chain=chain,
+            join=config.join,
+            limits=config.limits,
+            telemetry=self.exporter,
+            clock=time.time,
+            start_at=kafka.start if kafka else "earliest",
+        )
+        committer = Committer(
+            chain=chain,
+            dead_letters=letters,
+            telemetry=self.exporter,
+            config=config.chain,
+            labels=Labels(values_max=config.limits.label_values_max, chars_max=config.limits.label_chars_max),
+            suite=SuiteId.of(suite.specs),
+            written_by=f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}",
+        )
+        self.pipeline = Pipeline(
+            intake=intake,
+            scorer=Scorer(suite, self.exporter),
+            committer=committer,
+            telemetry=self.exporter,
+            clock=time.time,
+        )
+        self.pipeline.start()
+
+    def _alive(self) -> bool:
+        for part in (self.pipeline, self.server):
+            if part is not None and part.failure is not None:
+                self.failure = part.failure
+                self.health.died(type(part).__name__.lower(), type(part.failure).__name__)
+        return self.failure is None and (self.pipeline is None or self.pipeline.running)
+
+    def _drain(self) -> None:
+        """An orderly end: commit what is scored, then let the store catch up with it."""
+        if self.pipeline is not None:
+            self.pipeline.drain()
+            if not self.pipeline.join(DRAIN_SECONDS_MAX):
+                log.warning("did not drain within %s s: what is not committed will be read again", DRAIN_SECONDS_MAX)
+                self.pipeline.abort()
+                self.pipeline.join(DRAIN_SECONDS_MAX)
+            self._alive()
+        if self.server is not None:
+            self.server.finish()
+
+    def _tell(self) -> None:
+        """Gauges and conditions that somebody has to look after."""
+        if self.pipeline is not None and self.source is not None:
+            for place, count in self.pipeline.waiting.items():
+                self.exporter.set("assay_waiting_items", count, place=place)
+            self._tell_lag(self.source.lag())
+            assembler = self.pipeline.intake.assembler
+            self._rise("assay_calls_settled_early_total", assembler.settled_early)
+            self._rise("assay_traces_forgotten_total", assembler.traces_evicted)
+            self._rise("assay_spans_unremembered_total", assembler.spans_unremembered)
+            self._rise("assay_events_without_span_total", assembler.unjoined_events)
+            self._rise("assay_labels_overflowed_total", self.pipeline.committer.labels.overflowed)
+            self.exporter.set("assay_partitions_assigned", len(self.pipeline.intake.opened))
+            if isinstance(self.source, OtlpSource):
+                for status, count in self.source.take_refused().items():
+                    self.exporter.add("assay_otlp_refused_total", count, reason=str(status))
+            self.exporter.set("assay_source_healthy", self.source.healthy)
+            self.exporter.set("assay_chain_healthy", self.pipeline.chain_up)
+            opened = len(self.pipeline.intake.opened)
+            ready = self.pipeline.intake.ready and self.source.healthy
+            self.health.set("partitions", ready, f"{opened} open" if ready else "none assigned, or the source is away")
+            self.health.set("chain", self.pipeline.chain_up, self.config.chain_url)
+        if self.server is not None:
+            self.health.set("store", self.server.healthy, self.server.detail)
+
+    def _tell_lag(self, lag: Mapping[Partition, int]) -> None:
+        for partition in {*self._lagging, *lag}:
+            behind = lag.get(partition, math.nan)  # the partition of somebody else has no series here
+            self.exporter.set("assay_lag_records", behind, topic=partition.topic, partition=str(partition.number))
+        self._lagging = frozenset(lag)
+
+    def _rise(self, metric: str, total: float) -> None:
+        """Somebody's running total, as a counter."""
+        self.exporter.add(metric, total - self._totals.get(metric, 0))
+        self._totals[metric] = total
+
+
+def _load_suite(config: Config) -> ScoringSuite:
+    from signals.suite import SuiteError, SuiteOptions, load_suite  # noqa: PLC0415 - torch, and role serve needs none
+
+    options = SuiteOptions(
+        enabled=config.signals.enabled,
+        device=config.signals.device,
+        workers=config.signals.workers,
+        detoxify=config.signals.detoxify,
+    )
+    try:
+        return load_suite(options)
+    except SuiteError as error:
+        raise ConfigError(f"signals: {error}") from error
+
+
+def _version() -> str:
+    try:
+        return version("llm-assay")
+    except PackageNotFoundError:
+        return "unknown"

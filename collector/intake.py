@@ -1,0 +1,265 @@
+"""The first stage: polls, opens partitions at the end of their chains, decodes and assembles; one thread owns it.
+
+A partition is opened where its chain ends, not where Kafka's committed offset lies. It is read again from a little
+earlier: that warm-up refills the join memory and counts nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from collector.chain import Chain, ChainError, Link
+from collector.config import JoinConfig, LimitsConfig
+from collector.decode.assemble import Assembler
+from collector.decode.otlp import decode_logs, decode_traces
+from collector.decode.spans import Undecodable
+from collector.delta import Stream
+from collector.records import Anchor, DropReason, Kind, LLMCall, Partition, RawRecord, Rejected, Settled
+from collector.source import Polled, Source, SourceError
+from collector.streamtime import StreamTime
+from collector.telemetry import Telemetry
+
+OPEN_RETRY_SECONDS = 1.0
+
+
+class IntakeError(Exception):
+    """The log and the chain contradict each other; going on would count wrongly."""
+
+
+class Opened(msgspec.Struct, frozen=True, kw_only=True):
+    """A partition begins (again): its books start at ``start``, and everything before belongs to the past."""
+
+    partition: Partition
+    stream: Stream
+    start: int
+    first: int  # the oldest offset the log holds; what lies between ``start`` and it is lost
+    resume_at: float
+    labels: dict[str, dict[str, int]]
+
+
+class Closed(msgspec.Struct, frozen=True, kw_only=True):
+    """A partition is somebody else's now."""
+
+    partition: Partition
+
+
+class Read(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A record was decoded and holds this many candidates."""
+
+    anchor: Anchor
+    timestamp: float
+    candidates: int
+
+
+Event = Opened | Closed | Read | Rejected
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """What one turn brought, in order: events first, verdicts after them."""
+
+    events: Sequence[Event] = ()
+    dropped: Sequence[tuple[Anchor, DropReason]] = ()
+    anchors: Sequence[Anchor] = ()
+    calls: Sequence[LLMCall] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.events or self.dropped or self.calls)
+
+
+@dataclass(slots=True)
+class _Open:
+    kind: Kind
+    start: int  # records before it are warm-up
+    counted: frozenset[str] = frozenset()
+
+
+@dataclass(slots=True)
+class Intake:
+    """Single-threaded; ``turn`` is its only motion."""
+
+    source: Source
+    chain: Chain
+    join: JoinConfig
+    limits: LimitsConfig
+    telemetry: Telemetry
+    clock: Callable[[], float]
+    start_at: str = "earliest"
+    assembler: Assembler = field(init=False)
+    time: StreamTime = field(init=False)
+    opened: dict[Partition, _Open] = field(default_factory=dict)
+    _opening: dict[Partition, float] = field(default_factory=dict)  # partition -> when to try
+    _paused: frozenset[Partition] = frozenset()
+
+    def __post_init__(self) -> None:
+        self.assembler = Assembler(self.join, self.limits)
+        self.time = StreamTime(patience_seconds=self.join.memory_seconds)
+
+    @property
+    def ready(self) -> bool:
+        """Every assigned partition was opened."""
+        return bool(self.opened) and not self._opening
+
+    def turn(self, timeout_seconds: float, *, blocked: bool = False) -> Step:
+        """Poll once. ``blocked``: the stages below are full, so read nothing, but go on living."""
+        now = self.clock()
+        self._balance(blocked)
+        polled = self.source.poll(timeout_seconds)
+        events: list[Event] = []
+        for partition in polled.revoked:
+            events += self._close(partition)
+        for partition in polled.assigned:
+            events += self._close(partition)
+            self._opening[partition] = now
+        for item in _in_order(polled):
+            events += self._rejected(item) if isinstance(item, Rejected) else self._record(item, now)
+        # opening comes last: what this poll brought was read from where a partition stood before
+        for partition in [partition for partition, due in self._opening.items() if due <= now]:
+            events += self._try_open(partition, now)
+        if blocked:
+            return Step(events=events)
+        return _step(events, self.assembler.settle(self.time.advance(self.source.lag(), self.clock())))
+
+    def reopen(self, partition: Partition) -> Step:
+        """Another writer was first: forget what was read and begin where the chain ends now."""
+        if partition not in self.opened:
+            return Step()
+        events = self._close(partition)
+        self._opening[partition] = self.clock()
+        return Step(events=events)
+
+    def finish(self) -> Step:
+        """The source has ended for good: every candidate gets its verdict now."""
+        return _step([], self.assembler.flush())
+
+    def _balance(self, blocked: bool) -> None:
+        """Pause everything under back-pressure, and go on together: stream time waits for the slowest by itself."""
+        wanted = frozenset(self.opened) if blocked else frozenset()
+        kept = self._paused & frozenset(self.opened)
+        if stop := wanted - kept:
+            self.source.pause(stop)
+        if go := kept - wanted:
+            self.source.resume(go)
+        self._paused = wanted
+
+    def _close(self, partition: Partition) -> list[Event]:
+        self._opening.pop(partition, None)
+        self._paused -= {partition}
+        self.time.forget(partition)
+        if self.opened.pop(partition, None) is None:
+            return []
+        self.assembler.forget(partition)
+        return [Closed(partition=partition)]
+
+    def _try_open(self, partition: Partition, now: float) -> list[Event]:
+        try:
+            opened = self._open(partition)
+        except (ChainError, SourceError):
+            self.telemetry.add("assay_open_retries_total")
+            self._opening[partition] = now + OPEN_RETRY_SECONDS
+            return []
+        del self._opening[partition]
+        self.source.resume([partition])  # a pause from before the partition was closed would outlive it
+        return [opened]
+
+    def _open(self, partition: Partition) -> Opened:
+        stream = Stream(partition.topic, self.source.epoch(partition.topic), partition.number)
+        kind = self.source.kind(partition)
+        bounds = self.source.bounds(partition)
+        tail = self.chain.head(stream, self._recent)
+        if not tail:
+            start = bounds.first if self.start_at == "earliest" else bounds.end
+            self.opened[partition] = _Open(kind, start)
+            self.source.seek(partition, start)
+            return Opened(partition=partition, stream=stream, start=start, first=start, resume_at=0.0, labels={})
+        head = tail[-1].delta.footer
+        if head.next > bounds.end:
+            raise IntakeError(
+                f"{stream.path}: the chain ends at offset {head.next}, the log already at {bounds.end}: records were "
+                "taken back, or the topic was recreated on brokers without topic ids"
+            )
+        warm = min(head.next, self.source.offset_at(partition, head.resume_at - self.join.memory_seconds))
+        counted = frozenset(_call_ids(tail, warm)) if kind is Kind.TRACES else frozenset()
+        self.opened[partition] = _Open(kind, head.next, counted)
+        self.source.seek(partition, max(warm, bounds.first))
+        return Opened(
+            partition=partition,
+            stream=stream,
+            start=head.next,
+            first=max(bounds.first, head.next),
+            resume_at=head.resume_at,
+            labels=head.labels,
+        )
+
+    def _recent(self, links: list[Link]) -> list[Link]:
+        """Of a walked chain, the links that the warm-up will read again, and at least the last."""
+        oldest = links[-1].delta.footer.resume_at - self.join.memory_seconds
+        return [link for link in links[:-1] if link.delta.footer.resume_at >= oldest] + links[-1:]
+
+    def _rejected(self, rejected: Rejected) -> list[Event]:
+        opened = self.opened.get(rejected.record.partition)
+        if opened is None or rejected.record.offset < opened.start:
+            return []
+        return [rejected]
+
+    def _undecodable(self, record: RawRecord, why: Undecodable) -> list[Event]:
+        return self._rejected(Rejected(record=record, reason=why.reason, detail=why.detail))
+
+    def _record(self, record: RawRecord, now: float) -> list[Event]:
+        opened = self.opened.get(record.partition)
+        if opened is None:
+            return []
+        self.telemetry.add("assay_records_polled_total", topic=record.partition.topic)
+        self.telemetry.add("assay_record_bytes_total", len(record.value or b""), topic=record.partition.topic)
+        stamp = self.time.saw(record.partition, record.timestamp, now)
+        arrived = max(stamp, self.time.now)
+        fresh = record.offset >= opened.start
+        anchor = Anchor(record.partition, record.offset)
+        candidates = 0
+        if opened.kind is Kind.TRACES:
+            spans = decode_traces(record.value, self.limits)
+            if isinstance(spans, Undecodable):
+                return self._undecodable(record, spans)
+            counted = None if fresh else opened.counted
+            candidates = self.assembler.add_spans(spans, anchor=anchor, now=arrived, counted=counted)
+        else:
+            log_events = decode_logs(record.value, self.limits)
+            if isinstance(log_events, Undecodable):
+                return self._undecodable(record, log_events)
+            self.assembler.add_events(log_events, now=arrived)
+        return [Read(anchor=anchor, timestamp=stamp, candidates=candidates)] if fresh else []
+
+
+def _in_order(polled: Polled) -> Sequence[RawRecord | Rejected]:
+    """Records and rejects as their offsets rise."""
+    if not polled.rejected:
+        return polled.records
+    items: list[RawRecord | Rejected] = [*polled.records, *polled.rejected]
+    return sorted(items, key=_place)
+
+
+def _place(item: RawRecord | Rejected) -> tuple[Partition, int]:
+    record = item.record if isinstance(item, Rejected) else item
+    return record.partition, record.offset
+
+
+def _call_ids(links: Iterable[Link], since: int) -> Iterable[str]:
+    for link in links:
+        calls = link.delta.calls
+        columns = (calls.column(name).to_pylist() for name in ("offset", "trace_id", "span_id"))
+        for offset, trace_id, span_id in zip(*columns, strict=True):
+            if offset >= since:
+                yield f"{trace_id.hex()}:{span_id.hex()}"
+
+
+def _step(events: list[Event], verdicts: Sequence[Settled]) -> Step:
+    dropped, anchors, calls = [], [], []
+    for settled in verdicts:
+        if isinstance(settled.verdict, LLMCall):
+            anchors.append(settled.anchor)
+            calls.append(settled.verdict)
+        else:
+            dropped.append((settled.anchor, settled.verdict))
+    return Step(events=events, dropped=dropped, anchors=anchors, calls=calls)

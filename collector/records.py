@@ -1,0 +1,144 @@
+"""The types that flow between the rooms; every one is immutable and knows nothing of where it goes next."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import NamedTuple
+
+import msgspec
+
+
+class Partition(NamedTuple):
+    """One ordered log: a Kafka topic-partition, or partition 0 of a local log."""
+
+    topic: str
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}/{self.number}"
+
+
+class Kind(StrEnum):
+    """What the records of a topic hold."""
+
+    TRACES = "traces"
+    LOGS = "logs"
+
+
+class RejectReason(StrEnum):
+    """Why a record could not be decoded; the value is a Prometheus label."""
+
+    EMPTY = "empty"
+    TOO_LARGE = "too_large"
+    BAD_COMPRESSION = "bad_compression"
+    BOMB = "decompression_bomb"
+    BAD_PROTOBUF = "bad_protobuf"
+    BAD_JSON = "bad_json"
+    TOO_DEEP = "too_deep"
+    WRONG_TYPE = "wrong_type"
+    CORRUPT_BATCH = "corrupt_batch"
+
+
+class Content(StrEnum):
+    """What of a call's text arrived (facts of the payload, not a judgement)."""
+
+    CAPTURED = "captured"
+    NONE = "none"
+    REDACTED = "redacted"
+    BY_REFERENCE = "by_reference"
+    TRUNCATED = "truncated"
+    PARTIAL = "partial"
+
+
+class DropReason(StrEnum):
+    """Why a span that looked like a call is not one."""
+
+    TWIN = "twin"  # another instrumentation reported the same request
+    WRAPPER = "wrapper"  # a span around the span of the request
+    DUPLICATE = "duplicate"  # the same span delivered again
+
+
+class RawRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One record as the source delivered it; nobody has looked inside ``value``."""
+
+    partition: Partition
+    offset: int
+    timestamp: float  # seconds since the epoch, as the log stamped it
+    kind: Kind
+    value: bytes | None
+    key: bytes | None = None
+
+
+class Rejected(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A record that could not be decoded, with its reason; it goes to the dead letters whole."""
+
+    record: RawRecord
+    reason: RejectReason
+    detail: str  # for a person; never holds text of the payload
+
+
+class Anchor(NamedTuple):
+    """Where the span of a call lies: the call is counted with this offset."""
+
+    partition: Partition
+    offset: int
+
+
+class ToolCall(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    name: str | None
+    arguments: str | None  # JSON text as far as it arrived
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    role: str
+    text: str | None
+
+
+class Output(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    text: str | None
+    tool_calls: tuple[ToolCall, ...] = ()
+    finish_reason: str | None = None  # stop, length, content_filter, tool_call, error …
+
+
+class LLMCall(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One finished request to a model. Unknown values are None; an absent text is never ``""``."""
+
+    call_id: str  # "<trace_id>:<span_id>", hex
+    trace_id: str
+    span_id: str
+    started_at: int  # nanoseconds since the epoch
+    ended_at: int  # nanoseconds since the epoch; the call's event time
+    service: str  # "unknown_service" where the resource names none (the OTel SDK's own word)
+    dialect: str
+    content: Content
+    operation: str | None = None
+    provider: str | None = None
+    request_model: str | None = None
+    response_model: str | None = None
+    response_id: str | None = None
+    conversation_id: str | None = None
+    environment: str | None = None
+    service_version: str | None = None
+    tenant: str | None = None
+    prompt: str | None = None  # "name" or "name:version" of the prompt template
+    system: str | None = None
+    input_messages: tuple[Message, ...] = ()
+    last_user_text: str | None = None
+    outputs: tuple[Output, ...] = ()
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cache_read_tokens: int | None = None
+    error: str | None = None  # class of the error: rate_limit, timeout, server …
+    stream: bool | None = None
+    latency_seconds: float | None = None
+    ttft_seconds: float | None = None
+    context_documents: tuple[str, ...] = ()
+    dropped_attributes: int = 0
+    unjoined: bool = False  # waited for events that a table of its dialect promised, and none came
+
+
+class Settled(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The verdict on one candidate span: a call, or the reason why it is none."""
+
+    anchor: Anchor
+    verdict: LLMCall | DropReason

@@ -1,0 +1,64 @@
+"""Runs the suite over a batch of calls: what a call offers the signals, and why it offers nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from collector import catalog
+from collector.records import Content, LLMCall
+from collector.telemetry import Telemetry
+from signals.types import Abstention, Exchange, ScoreColumn, ScoringSuite, SuiteScores
+
+_MISSING = {
+    Content.NONE: Abstention.NOT_CAPTURED,
+    Content.REDACTED: Abstention.REDACTED,
+    Content.BY_REFERENCE: Abstention.BY_REFERENCE,
+}
+
+
+class Scorer:
+    """Scores calls with one suite and tells the telemetry what failed and how long it took."""
+
+    def __init__(self, suite: ScoringSuite, telemetry: Telemetry) -> None:
+        self.suite = suite
+        self._telemetry = telemetry
+
+    def score(self, calls: Sequence[LLMCall], contexts: Sequence[str | None]) -> SuiteScores:
+        """Scores of ``calls`` in their order; an absent text says why it is absent."""
+        scores = self.suite.score([exchange(call, context) for call, context in zip(calls, contexts, strict=True)])
+        self._telemetry.observe("assay_batch_calls", len(calls))
+        for signal, failure in scores.failures.items():
+            self._telemetry.add("assay_signal_failures_total", signal=signal, error=failure)
+        for signal, seconds in scores.seconds.items():
+            self._telemetry.add("assay_signal_seconds_total", seconds, signal=signal)
+        for name, count in scores.counts.items():
+            self._telemetry.add(catalog.SUITE_COUNTS[name].name, count)
+        return replace(scores, columns=tuple(_explain(column, calls) for column in scores.columns))
+
+
+def exchange(call: LLMCall, context: str | None) -> Exchange:
+    """What the signals see of a call. An answer that is known to be empty is ``""``, an unknown one is None."""
+    texts = [output.text for output in call.outputs if output.text]
+    known = call.content in (Content.CAPTURED, Content.TRUNCATED, Content.PARTIAL) and bool(call.outputs)
+    return Exchange(
+        input=call.last_user_text,
+        output="\n\n".join(texts) if texts else ("" if known else None),
+        context=context,
+        system=call.system,
+        finish_reason=call.outputs[0].finish_reason if call.outputs else None,
+        tool_calls=sum(len(output.tool_calls) for output in call.outputs),
+        failed=call.error is not None,
+    )
+
+
+def _explain(column: ScoreColumn, calls: Sequence[LLMCall]) -> ScoreColumn:
+    missing = np.flatnonzero(column.abstentions == Abstention.NO_TEXT)
+    if not len(missing):
+        return column
+    codes = column.abstentions.copy()
+    for index in missing:
+        codes[index] = _MISSING.get(calls[int(index)].content, Abstention.NO_TEXT)
+    return replace(column, abstentions=codes)

@@ -1,0 +1,142 @@
+"""Role serve: follows the chain into DuckDB in a thread of its own; snapshots, compaction and retention are jobs."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from collector.chain import Chain, ChainError
+from collector.config import Config
+from collector.delta import DeltaError
+from collector.store.database import StoreError
+from collector.store.drift import current_drift
+from collector.store.housekeeping import Housekeeper
+from collector.store.materialise import Materialiser, Step
+from collector.store.snapshot import Snapshots
+from collector.store.store import Store
+from collector.telemetry import Telemetry
+
+log = logging.getLogger(__name__)
+
+COMPACT_SECONDS = 60
+SWEEP_SECONDS = 600  # longer than any query over an older snapshot
+RETIRE_SECONDS = 3_600
+
+
+@dataclass(slots=True)
+class Server:
+    """Keeps the view at the head of the chain. ``failure`` is set when following ended for good.
+
+    ``start`` opens the store and returns; ``finish`` follows the chain to its end once more and publishes that;
+    ``close`` ends thread and jobs. Both are safe twice and before ``start``.
+    """
+
+    chain: Chain
+    config: Config
+    telemetry: Telemetry
+    clock: Callable[[], float]
+    failure: BaseException | None = None
+    healthy: bool = False
+    detail: str = "not followed yet"
+    store: Store = field(init=False)
+    materialiser: Materialiser = field(init=False)
+    housekeeper: Housekeeper = field(init=False)
+    snapshots: Snapshots = field(init=False)
+    _jobs: BackgroundScheduler = field(init=False)
+    _thread: threading.Thread | None = None
+    _ending: threading.Event = field(default_factory=threading.Event)
+    _turn: threading.Lock = field(default_factory=threading.Lock)  # one step or job at a time
+
+    def __post_init__(self) -> None:
+        self.store = Store(self.config, self.chain.root)
+        self.materialiser = Materialiser(self.chain, self.store)
+        self.housekeeper = Housekeeper(self.chain, self.store)
+        self.snapshots = Snapshots(self.config.data, self.config.store.snapshots_kept)
+        self._jobs = BackgroundScheduler(timezone="UTC", daemon=True)
+
+    def start(self) -> None:
+        for name, job, seconds in (
+            ("snapshot", self.snapshot, self.config.store.snapshot_seconds),
+            ("compact", lambda: self.housekeeper.compact(self.clock()), COMPACT_SECONDS),
+            ("sweep", self.housekeeper.sweep, SWEEP_SECONDS),
+            ("retire", lambda: self.housekeeper.retire(self.clock()), RETIRE_SECONDS),
+        ):
+            self._jobs.add_job(self._guarded, "interval", (name, job), seconds=seconds, max_instances=1, coalesce=True)
+        self._jobs.start()
+        self._thread = threading.Thread(target=self._run, name="assay-serve", daemon=True)
+        self._thread.start()
+
+    def finish(self) -> None:
+        """Follow to the end once more, so that what was committed last is in view and snapshot."""
+        if self._jobs.running:
+            self._jobs.shutdown(wait=True)
+        self._ending.set()
+        if self._thread is not None and self._thread.is_alive():
+            self._thread.join()
+            self._guarded("snapshot", self.snapshot)
+
+    def close(self) -> None:
+        self.finish()
+        self.store.close()
+
+    def snapshot(self) -> None:
+        """Publish what analysts see, and the drift that was computed for it."""
+        published = self.snapshots.publish(self.store)
+        self.telemetry.set("assay_last_snapshot_timestamp_seconds", self.clock())
+        if published is None:
+            return
+        self.telemetry.add("assay_snapshots_total")
+        self.telemetry.set("assay_store_bytes", published.bytes)
+        for drift in current_drift(self.store):
+            place = {"service": drift.service, "model": drift.model, "side": drift.side}
+            self.telemetry.set("assay_embedding_centroid_distance", drift.distance, **place)
+
+    def _guarded(self, name: str, job: Callable[[], object]) -> None:
+        """A job that fails is told and tried again at its next time; what the chain holds is safe."""
+        try:
+            with self._turn:
+                job()
+        except (ChainError, StoreError, DeltaError) as error:
+            log.warning("job %s: %s", name, error)
+            self.telemetry.add("assay_jobs_total", job=name, outcome="failed")
+        else:
+            self.telemetry.add("assay_jobs_total", job=name, outcome="done")
+
+    def _run(self) -> None:
+        try:
+            while True:
+                ended = self._ending.is_set()
+                self._follow()
+                if ended:
+                    return
+                self._ending.wait(self.config.store.materialise_seconds)
+        except BaseException as error:  # the thread's last word, which must reach the daemon
+            self.failure = error
+
+    def _follow(self) -> None:
+        try:
+            with self._turn:
+                step = self.materialiser.step()
+        except ChainError as error:
+            self._report(Step(failure=str(error)))
+            return
+        self._report(step)
+
+    def _report(self, step: Step) -> None:
+        if step.rebuilt:
+            log.warning("the view is built again: %s", step.rebuilt)
+            self.telemetry.add("assay_store_rebuilds_total", reason="damaged")
+        if step.calls:
+            self.telemetry.add("assay_materialised_calls_total", step.calls)
+        if step.failure and self.healthy:
+            log.warning("the view does not follow: %s", step.failure)
+        self.healthy, self.detail = not step.failure, step.failure or "at the head of the chain"
+        if self.healthy:
+            self.telemetry.set("assay_last_materialised_timestamp_seconds", self.clock())
+            for stream, at in self.store.cursors().items():
+                place = {"topic": stream.topic, "partition": str(stream.partition)}
+                self.telemetry.set("assay_materialised_next_offset", at, **place)
