@@ -1,0 +1,56 @@
+"""A small, real suite without a model: scores are a hash of the text, so equal texts always score alike."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from signals.types import Abstention, Bools, Embeddings, Exchange, ScoreColumn, ScoreSpec, Side, SuiteScores
+
+DIMENSIONS = 8
+
+
+class HashSuite:
+    """Two columns and one embedding; abstains without text, sheds what it is told to shed."""
+
+    specs: tuple[ScoreSpec, ...] = (
+        ScoreSpec(signal="toxicity", side=Side.INPUT, version="hash-1"),
+        ScoreSpec(signal="toxicity", side=Side.OUTPUT, version="hash-1"),
+    )
+
+    def score(self, exchanges: Sequence[Exchange], shed: Bools | None = None) -> SuiteScores:
+        texts = {
+            Side.INPUT: [exchange.input for exchange in exchanges],
+            Side.OUTPUT: [exchange.output for exchange in exchanges],
+        }
+        columns = tuple(_column(spec, texts[spec.side], shed) for spec in self.specs)
+        answers = texts[Side.OUTPUT]
+        vectors = np.array([_vector(text) for text in answers], dtype=np.float32).reshape(len(answers), DIMENSIONS)
+        present = np.array([bool(text) for text in answers], dtype=np.bool_)
+        embeddings = Embeddings(side=Side.OUTPUT, version="hash-1", vectors=vectors, present=present)
+        return SuiteScores(columns=columns, embeddings=(embeddings,))
+
+
+def _column(spec: ScoreSpec, texts: Sequence[str | None], shed: Bools | None) -> ScoreColumn:
+    values = np.full(len(texts), np.nan, dtype=np.float32)
+    reasons = np.full(len(texts), Abstention.NO_TEXT, dtype=np.uint8)
+    for index, text in enumerate(texts):
+        if shed is not None and shed[index]:
+            reasons[index] = Abstention.SHED
+        elif text:
+            values[index] = _digest(text)[0] / 255
+            reasons[index] = Abstention.NONE
+    return ScoreColumn(spec=spec, values=values, abstentions=reasons)
+
+
+def _vector(text: str | None) -> np.ndarray:
+    if not text:
+        return np.zeros(DIMENSIONS)
+    raw = np.frombuffer(_digest(text), dtype=np.uint8)[:DIMENSIONS] - 127.5
+    return np.asarray(raw / np.linalg.norm(raw))
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()

@@ -1,0 +1,36 @@
+"""One encoder and one suite for all tests of the signals: loading takes seconds, scoring does not change them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from signals.detoxify import import_checkpoint
+from signals.encoder import Encoder
+from signals.suite import Suite, SuiteOptions, load_suite
+from tests.signals.checkpoints import make_base, make_checkpoint
+
+
+@pytest.fixture(scope="session")
+def suite() -> Iterator[Suite]:
+    suite = load_suite(SuiteOptions(device="cpu", workers=2))
+    yield suite
+    suite.close()
+
+
+@pytest.fixture(scope="session")
+def encoder(suite: Suite) -> Encoder:
+    assert suite.encoder is not None
+    return suite.encoder
+
+
+@pytest.fixture(scope="session")
+def detoxify_suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Suite]:
+    """The whole suite with a small Detoxify model of random weights in place of the head."""
+    home = tmp_path_factory.mktemp("detoxify")
+    base = make_base("bert", home / "base")
+    import_checkpoint(make_checkpoint("bert", base, home / "toxic.ckpt"), base, home / "imported")
+    suite = load_suite(SuiteOptions(device="cpu", workers=1, detoxify=home / "imported"))
+    yield suite
+    suite.close()

@@ -1,0 +1,65 @@
+"""Stored scores of a fixed set of exchanges: a change of any signal shows here, or it needs a new version.
+
+Write them anew with ``python -m tests.signals.test_goldens`` after a change that is meant, and raise the version.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from signals.suite import Suite, load_suite
+from signals.types import Abstention, Exchange
+
+GOLDEN = Path(__file__).parent / "golden" / "suite.json"
+# bfloat16 and float32, and the kernels of two makers, differ by this much in what the encoder gives
+TOLERANCE = {"toxicity": 0.05, "context_novelty": 1e-6, "degeneration": 1e-6}
+
+
+def stored() -> list[dict[str, Any]]:
+    cases: list[dict[str, Any]] = json.loads(GOLDEN.read_text(encoding="utf-8"))
+    return cases
+
+
+def scored(suite: Suite, cases: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each case with the value or the reason of every column."""
+    columns = suite.score([Exchange(**case["exchange"]) for case in cases]).columns
+    return [
+        {
+            found.spec.column: Abstention(int(found.abstentions[row])).name.lower()
+            if found.abstentions[row]
+            else round(float(found.values[row]), 6)
+            for found in columns
+        }
+        for row in range(len(cases))
+    ]
+
+
+@pytest.mark.parametrize("case", stored(), ids=lambda case: case["name"])
+def test_the_scores_are_as_stored(suite: Suite, case: dict[str, Any]) -> None:
+    (found,) = scored(suite, [case])
+
+    assert found.keys() == case["scores"].keys()
+    for column, expected in case["scores"].items():
+        if isinstance(expected, str):
+            assert found[column] == expected
+        else:
+            signal = column.rsplit("_", 1)[0]
+            assert np.isclose(found[column], expected, rtol=0, atol=TOLERANCE[signal]), column
+
+
+def main() -> None:
+    cases = stored()
+    suite = load_suite()
+    for case, scores in zip(cases, scored(suite, cases), strict=True):
+        case["scores"] = scores
+    suite.close()
+    GOLDEN.write_text(json.dumps(cases, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,129 @@
+"""Loading a suite, and keeping one signal's failure to itself."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from signals.batch import Batch
+from signals.suite import SIGNALS, Suite, SuiteError, SuiteOptions, load_suite
+from signals.types import Abstention, Embeddings, Exchange, ScoreColumn, ScoreSpec, Side
+
+EXCHANGE = Exchange(input="Where is my parcel?", output="It was sent on Monday.", context="Sent on Monday.")
+
+
+class Broken:
+    """A signal that raises on every batch."""
+
+    name = "broken"
+    specs = (ScoreSpec(signal="broken", side=Side.OUTPUT, version="1"),)
+    costly = False
+
+    def score(self, batch: Batch) -> tuple[ScoreColumn, ...]:
+        raise ZeroDivisionError
+
+    def embed(self, batch: Batch) -> tuple[Embeddings, ...]:
+        return ()
+
+
+def test_the_order_of_columns_is_that_of_the_registry_whatever_the_order_asked_for() -> None:
+    suite = load_suite(SuiteOptions(enabled=("degeneration", "context_novelty")))
+
+    assert [spec.column for spec in suite.specs] == ["context_novelty_output", "degeneration_output"]
+
+
+def test_the_default_suite_has_the_documented_columns(suite: Suite) -> None:
+    assert [spec.column for spec in suite.specs] == [
+        "toxicity_input",
+        "toxicity_output",
+        "context_novelty_output",
+        "degeneration_output",
+    ]
+    assert {found.side for found in suite.score([EXCHANGE]).embeddings} == {Side.INPUT, Side.OUTPUT}
+
+
+def test_a_signal_that_raises_abstains_with_failed_and_the_others_score(suite: Suite) -> None:
+    cheap = load_suite(SuiteOptions(enabled=("degeneration",)))
+    mixed = Suite([Broken(), *cheap._signals], None)
+
+    scores = mixed.score([EXCHANGE, Exchange(input="only a question")])
+
+    assert scores.failures == {"broken": "ZeroDivisionError"}
+    assert scores.columns[0].abstentions.tolist() == [Abstention.FAILED, Abstention.NO_TEXT]
+    assert np.isnan(scores.columns[0].values).all()
+    assert scores.columns[1].values[0] == 0
+    assert set(scores.seconds) == {"broken", "degeneration"}
+
+
+def test_without_its_encoder_every_signal_that_stands_on_it_fails_and_the_cheap_ones_score(suite: Suite) -> None:
+    class Gone:
+        counts, runner = suite.encoder.counts, suite.encoder.runner
+
+        def encode(self, texts):
+            raise RuntimeError("device lost")
+
+    scores = Suite(suite._signals, Gone()).score([EXCHANGE])
+
+    assert set(scores.failures) == {"toxicity", "embedding"}
+    assert scores.embeddings == ()
+    assert [int(found.abstentions[0]) for found in scores.columns] == [7, 7, 0, 0]
+
+
+def test_each_distinct_text_is_encoded_once_for_all_who_ask(suite: Suite) -> None:
+    batch = [
+        Exchange(input="a text of both sides, seen here alone", output="a text of both sides, seen here alone")
+    ] * 5
+
+    first, second = suite.score(batch), suite.score(batch)
+
+    assert (first.counts["encoder_texts"], first.counts["encoder_cache_hits"]) == (1, 0)
+    assert (second.counts["encoder_texts"], second.counts["encoder_cache_hits"]) == (1, 1)
+    assert second.counts["encoder_tokens"] == 0
+
+
+def test_an_unknown_signal_is_named_with_those_that_exist() -> None:
+    with pytest.raises(SuiteError, match=r"no signal is called toxic; there are toxicity, "):
+        load_suite(SuiteOptions(enabled=("toxic",)))
+
+
+@pytest.mark.parametrize("options", [SuiteOptions(device="tpu"), SuiteOptions(precision="int8")])
+def test_an_impossible_option_is_a_sentence(options: SuiteOptions) -> None:
+    with pytest.raises(SuiteError, match="must be"):
+        load_suite(options)
+
+
+def test_a_shed_mask_of_another_length_is_a_broken_promise(suite: Suite) -> None:
+    with pytest.raises(ValueError, match="speaks of 2"):
+        suite.score([EXCHANGE], np.zeros(2, dtype=np.bool_))
+
+
+def test_importing_signals_and_the_cheap_suite_brings_no_torch() -> None:
+    code = (
+        "import sys, signals.types, signals.suite, signals.embedding\n"
+        "signals.suite.load_suite(signals.suite.SuiteOptions(enabled=('degeneration', 'context_novelty')))\n"
+        "assert 'torch' not in sys.modules and 'transformers' not in sys.modules\n"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+
+    assert done.returncode == 0, done.stderr
+
+
+def test_signals_imports_nothing_of_the_collector() -> None:
+    modules = "signals.suite, signals.offline, signals.detoxify, signals.toxicity, signals.embedding"
+    code = f"import sys, {modules}\nassert not [name for name in sys.modules if name.startswith('collector')]"
+
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_signal_of_the_registry_can_be_loaded_alone() -> None:
+    for name in SIGNALS:
+        suite = load_suite(SuiteOptions(enabled=(name,), device="cpu", workers=1))
+
+        assert not suite.score([EXCHANGE]).failures
+        suite.close()

@@ -1,0 +1,97 @@
+"""The light toxicity head: its verdicts, its windows, and that its file is the one its card speaks of."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import signals
+from bench.measures import DATA, auroc, read_set
+from signals.encoder import Encoder
+from signals.runtime.weights import WeightsError
+from signals.toxicity import HEAD, ToxicityHead
+
+HEADS = Path(signals.__file__).parent / "heads"
+KIND = "Thank you for the quick answer, the kettle works again."
+RUDE = "You are a worthless piece of garbage and everybody hates you, shut up."
+
+
+@pytest.fixture(scope="module")
+def head(encoder: Encoder) -> ToxicityHead:
+    return ToxicityHead(encoder)
+
+
+@pytest.fixture
+def card(tmp_path: Path) -> Path:
+    for suffix in (".json", ".safetensors"):
+        shutil.copy(HEADS / f"{HEAD}{suffix}", tmp_path)
+    return tmp_path / f"{HEAD}.json"
+
+
+def scores(head: ToxicityHead, encoder: Encoder, *texts: str) -> list[float]:
+    return head.probabilities(encoder.encode(texts)).tolist()
+
+
+def test_abuse_scores_high_and_thanks_low(head: ToxicityHead, encoder: Encoder) -> None:
+    kind, rude = scores(head, encoder, KIND, RUDE)
+
+    assert kind < 0.1
+    assert rude > 0.8
+
+
+def test_one_rude_passage_in_a_long_text_is_found(head: ToxicityHead, encoder: Encoder) -> None:
+    filler = "The parcel was sent on Monday and the invoice follows by post on Tuesday. " * 60
+    passage = f"{RUDE} " * 20  # most of a window: one short insult among 250 calm words is diluted
+
+    calm, spoiled = scores(head, encoder, filler, filler + passage + filler)
+
+    assert calm < 0.2
+    assert spoiled > 0.5
+
+
+def test_the_card_says_what_was_measured_on_what(head: ToxicityHead) -> None:
+    facts = json.loads((HEADS / f"{HEAD}.json").read_text(encoding="utf-8"))
+    page = (HEADS / f"{HEAD}.md").read_text(encoding="utf-8")
+
+    assert facts["measured"]["validation, fitted sets"]["auroc"] >= 0.92
+    assert facts["measured"]["left out whole, openai_mod"]["auroc"] >= 0.80
+    assert facts["measured"]["left out whole, surge"]["auroc"] >= 0.90
+    assert facts["sha256"] in page
+    assert all(f"| {name} |" in page for name in facts["rows"])
+
+
+def test_other_weights_than_the_card_s_are_refused(card: Path, encoder: Encoder) -> None:
+    weights = card.with_suffix(".safetensors")
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\x01")
+
+    with pytest.raises(WeightsError, match="sha256 differs"):
+        ToxicityHead(encoder, card)
+
+
+def test_a_head_of_another_encoder_is_refused(card: Path, encoder: Encoder) -> None:
+    facts = json.loads(card.read_text())
+    card.write_text(json.dumps(facts | {"encoder_sha256": "0" * 64}))
+
+    with pytest.raises(WeightsError, match="another encoder"):
+        ToxicityHead(encoder, card)
+
+
+@pytest.mark.parametrize("missing", [".json", ".safetensors"])
+def test_a_missing_file_is_a_sentence(card: Path, encoder: Encoder, missing: str) -> None:
+    card.with_suffix(missing).unlink()
+
+    with pytest.raises(WeightsError, match="reinstall"):
+        ToxicityHead(encoder, card)
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="the labelled sets are not beside the checkout (../shared/data)")
+def test_it_tells_talk_apart_that_it_was_never_fitted_on(head: ToxicityHead, encoder: Encoder) -> None:
+    rows = [row for row in read_set("wikitalk") if len(row["text"]) < 600][:250]
+
+    found = head.probabilities(encoder.encode([row["text"] for row in rows]))
+
+    assert auroc(np.array([bool(row["label"]) for row in rows]), found.astype(np.float64)) > 0.9

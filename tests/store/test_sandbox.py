@@ -1,0 +1,253 @@
+"""Analyst SQL: right answers in every format, and nothing that a query may take, read, write or outlast."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import time
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from collector.config import SqlConfig
+from collector.store.sandbox import Answer, SqlError, run_sql
+from collector.store.snapshot import Snapshots
+from tests.store.build import fill, totals, view
+
+CANARY = "canary-5d1f"
+LIMITS = SqlConfig(seconds_max=2.0, memory_bytes_max=512 << 20, rows_max=1_000)
+SLACK_SECONDS = 30.0  # for the process to start on a busy machine
+
+READS = [
+    "SELECT * FROM read_csv('{secret}.csv')",
+    "SELECT * FROM read_csv_auto('{secret}.csv')",
+    "SELECT * FROM read_text('{secret}.csv')",
+    "SELECT * FROM read_blob('{secret}.csv')",
+    "SELECT * FROM read_json('{secret}.json')",
+    "SELECT * FROM read_json_objects('{secret}.json')",
+    "SELECT * FROM read_ndjson('{secret}.json')",
+    "SELECT * FROM read_parquet('{secret}.parquet')",
+    "SELECT * FROM parquet_scan('{secret}.parquet')",
+    "SELECT * FROM parquet_metadata('{secret}.parquet')",
+    "SELECT * FROM parquet_schema('{secret}.parquet')",
+    "SELECT * FROM '{secret}.csv'",
+    "SELECT * FROM '{secret}.parquet'",
+    'SELECT * FROM "{secret}.parquet"',
+    "FROM '{secret}.csv'",
+    "SELECT * FROM sniff_csv('{secret}.csv')",
+    "SELECT * FROM glob('{folder}/*')",
+    "SELECT * FROM glob('/**')",
+    "SELECT * FROM read_parquet('{base}/../{name}.parquet')",
+    "SELECT * FROM read_text('{base}/../{name}.csv')",
+    "SELECT * FROM read_csv('/etc/passwd')",
+    "SELECT * FROM read_text('/proc/self/environ')",
+    "SELECT * FROM read_blob('/proc/self/mem')",
+    "SELECT * FROM read_text('http://127.0.0.1:9/x')",
+    "SELECT * FROM read_csv('s3://bucket/x.csv')",
+    "SELECT getenv('SECRET_TOKEN')",
+    "SELECT * FROM duckdb_secrets()",
+    "SELECT content FROM read_text('{live}')",
+    "SELECT * FROM query('SELECT * FROM read_text(''{secret}.csv'')')",
+    "SELECT * FROM query_table('{secret}.csv')",
+    "SELECT * FROM sys.modules",
+    "SELECT * FROM os",
+]
+WRITES = [
+    "COPY (SELECT 1) TO '{folder}/out.csv'",
+    "COPY (SELECT 1) TO '{base}/out.parquet' (FORMAT parquet)",
+    "EXPLAIN ANALYZE COPY (SELECT 1) TO '{folder}/out.csv'",
+    "EXPORT DATABASE '{folder}/out'",
+    "IMPORT DATABASE '{folder}/out'",
+    "ATTACH '{folder}/out.duckdb' AS other",
+    "ATTACH ':memory:' AS other",
+    "ATTACH '{live}' AS live",
+    "INSTALL httpfs",
+    "LOAD httpfs",
+    "LOAD '{folder}/evil.duckdb_extension'",
+    "CREATE TABLE t AS SELECT 1",
+    "CREATE TEMP TABLE t AS SELECT 1",
+    "CREATE OR REPLACE VIEW calls AS SELECT 1",
+    "CREATE MACRO f() AS 1",
+    "CREATE SECRET (TYPE s3)",
+    "INSERT INTO data.deltas SELECT * FROM data.deltas",
+    "UPDATE data.cursors SET next = 0",
+    "DELETE FROM data.deltas",
+    "DROP TABLE data.deltas",
+    "DROP VIEW coverage",
+    "ALTER TABLE data.deltas ADD COLUMN x INTEGER",
+    "TRUNCATE data.deltas",
+    "VACUUM",
+    "CHECKPOINT",
+    "FORCE CHECKPOINT",
+    "SET enable_external_access = true",
+    "SET lock_configuration = false",
+    "SET memory_limit = '100GB'",
+    "RESET enable_external_access",
+    "PRAGMA enable_profiling",
+    "CALL pragma_version()",
+    "PREPARE p AS SELECT 1",
+    "EXECUTE p",
+    "BEGIN",
+    "SELECT 1; DROP TABLE data.deltas",
+    "SELECT 1; SET lock_configuration = false",
+    "USE temp",
+]
+TELLS = [  # where the snapshot lies and how DuckDB is set: no secret, and no way out
+    "PRAGMA database_list",
+    "SELECT path FROM duckdb_databases()",
+    "SELECT * FROM duckdb_settings()",
+    "SELECT sql FROM duckdb_views()",
+]
+EATS = [
+    "SELECT repeat('x', 2000000000)",
+    "SELECT sum(length(repeat('x', 100000000 + range::INT))) FROM range(1000)",
+    "SELECT count(*) FROM range(1000000000000)",
+    "SELECT count(DISTINCT range) FROM range(1000000000)",
+    "SELECT list_reduce(range(100000000), lambda a, b: a + b)",
+    "SELECT list(range) FROM range(1000000000)",
+    "SELECT string_agg(range::VARCHAR, ',') FROM range(1000000000)",
+    "SELECT * FROM range(1000000000) ORDER BY hash(range)",
+    "SELECT count(*) FROM range(1000000) a, range(1000000) b WHERE hash(a.range, b.range) = 1",
+    "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t) SELECT count(*) FROM t",
+    "WITH RECURSIVE t(s) AS (SELECT 'x' UNION ALL SELECT s || s FROM t) SELECT max(length(s)) FROM t",
+    "SELECT regexp_matches(repeat('a', 30000000), '(a+)+b')",
+    "SELECT " + "(" * 5_000 + "1" + ")" * 5_000,
+    "SELECT " + "+".join(["1"] * 20_000),
+    "SELECT " + "[" * 2_000 + "]" * 2_000,
+    "SELECT 1 /* " + "x" * 70_000 + " */",
+    "SELECT unnest(range(1000000000))",
+    "SELECT array_agg(a.range ORDER BY b.range) FROM range(100000) a, range(100000) b",
+    "SELECT lpad('x', 1500000000, 'y')",
+    "SELECT bit_count(bitstring('1', 2000000000))",
+]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sandbox")
+    chain, materialiser = view(folder / "data")
+    fill(chain, deltas=20)
+    materialiser.step()
+    published = Snapshots(folder / "data", 2).publish(materialiser.store)
+    assert published is not None
+    for secret in (folder / "secret", folder / "data" / "secret"):
+        secret.with_suffix(".csv").write_text(f"a\n{CANARY}\n")
+        secret.with_suffix(".json").write_text(json.dumps([{"a": CANARY}]))
+        pq.write_table(pa.table({CANARY: [CANARY]}), secret.with_suffix(".parquet"))
+    os.environ["SECRET_TOKEN"] = CANARY
+    yield folder, chain, published.path
+    del os.environ["SECRET_TOKEN"]
+    materialiser.store.close()
+
+
+def ask(world, query, fmt="json", limits=LIMITS):
+    _, chain, snapshot = world
+    return run_sql(snapshot, chain.root, query, limits, fmt)
+
+
+def listing(folder):
+    return {(str(path), path.stat().st_mtime_ns) for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("query", [*READS, *WRITES, *TELLS, *EATS], ids=lambda query: query[:60])
+def test_a_hostile_statement_ends_in_time_and_touches_nothing(world, query):
+    folder, chain, _ = world
+    places = {
+        "secret": folder / "secret",
+        "name": "secret",
+        "folder": folder,
+        "base": chain.root,
+        "live": folder / "data" / "assay.duckdb",
+    }
+    original = query
+    for name, place in places.items():
+        query = query.replace("{" + name + "}", str(place))
+    before, begun = listing(folder), time.monotonic()
+
+    answer = ask(world, query)
+
+    assert time.monotonic() - begun < LIMITS.seconds_max + SLACK_SECONDS
+    assert listing(folder) == before
+    if isinstance(answer, SqlError):
+        assert CANARY not in answer.message
+        assert "\n" not in answer.message
+        assert 10 < len(answer.message) <= 1_000
+    else:
+        assert CANARY.encode() not in answer.body
+        assert original in (*EATS, *TELLS) or answer.rows == 0
+        assert answer.rows <= LIMITS.rows_max
+
+
+def test_the_formats_say_the_same(world):
+    query = (
+        "SELECT service, calls, latency_p95 AS p95, latency_bucket_counts AS n FROM traffic_day ORDER BY ALL LIMIT 3"
+    )
+
+    rows = json.loads(ask(world, query).body)
+    arrow = pa.ipc.open_stream(ask(world, query, "arrow").body).read_all()
+    table = ask(world, query, "table").body.decode().splitlines()
+    lines = list(csv.DictReader(io.StringIO(ask(world, query, "csv").body.decode())))
+
+    assert len(rows) == 3
+    assert rows == arrow.to_pylist()
+    assert [(r["service"], int(r["calls"]), json.loads(r["n"])) for r in lines] == [
+        (r["service"], r["calls"], r["n"]) for r in rows
+    ]
+    assert table[0].split() == ["service", "calls", "p95", "n"]
+    assert len(table) == 2 + 3
+
+
+def test_calls_are_read_from_the_chain(world):
+    _, chain, _ = world
+
+    answer = ask(world, "SELECT count(*) AS n, count(toxicity_output) > 0 AS scored FROM calls")
+
+    assert json.loads(answer.body) == [{"n": totals(chain)["calls"], "scored": True}]
+
+
+def test_more_rows_than_allowed_are_cut_and_said_so(world):
+    answer = ask(world, "SELECT * FROM range(100000000000)")
+
+    assert (answer.rows, answer.truncated) == (1_000, True)
+    exact = ask(world, "SELECT * FROM range(1000)")
+    assert (exact.rows, exact.truncated) == (1_000, False)
+
+
+def test_equal_names_of_columns_both_arrive(world):
+    assert json.loads(ask(world, "SELECT 1 AS a, 2 AS a, NULL AS b, 'nan'::DOUBLE AS c").body) == [
+        {"a": 1, "a_1": 2, "b": None, "c": None}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("query", "says"),
+    [
+        ("SELEC 1", "syntax error"),
+        ("SELECT nope FROM calls", "nope"),
+        ("SELECT * FROM nope", "nope"),
+        ("", "one statement at a time"),
+        ("SELECT 1; SELECT 2", "one statement at a time, this text holds 2"),
+        ("DELETE FROM calls", "only SELECT and EXPLAIN are allowed here, not DELETE"),
+        ("SELECT error('boom')", "boom"),
+    ],
+)
+def test_an_error_is_one_clear_sentence(world, query, says):
+    answer = ask(world, query)
+
+    assert isinstance(answer, SqlError)
+    assert says in answer.message
+    assert "\n" not in answer.message
+
+
+def test_questions_about_the_views_are_allowed(world):
+    for query in ("DESCRIBE calls", "SUMMARIZE rollup_day", "EXPLAIN SELECT * FROM calls", "SHOW TABLES", "VALUES (1)"):
+        assert isinstance(ask(world, query), Answer), query
+
+
+def test_a_snapshot_that_is_gone_is_an_error_and_no_crash(world, tmp_path):
+    answer = run_sql(tmp_path / "none.duckdb", tmp_path, "SELECT 1", LIMITS)
+
+    assert isinstance(answer, SqlError)
