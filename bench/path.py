@@ -30,6 +30,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from collector.chain import open_chain
 from collector.committer import Committer
 from collector.config import Config
+from collector.daemon import settle_heap
 from collector.decode.context import context_text
 from collector.intake import Intake
 from collector.labels import Labels
@@ -212,6 +213,7 @@ def walk(config: Config, calls: int, naive_seconds: float) -> None:
     materialiser = Materialiser(chain, store)
     stages.wrap(source, "poll", "kafka client")
     source.start()
+    settle_heap()
     begun_wall, begun = time.monotonic(), time.process_time()
     counted = 0
     while counted < calls:

@@ -12,6 +12,7 @@ from collector.records import Content, LLMCall
 from collector.telemetry import Telemetry
 from signals.types import Abstention, Exchange, ScoreColumn, ScoringSuite, SuiteScores
 
+_ARRIVED = frozenset({Content.CAPTURED, Content.TRUNCATED, Content.PARTIAL})
 _MISSING = {
     Content.NONE: Abstention.NOT_CAPTURED,
     Content.REDACTED: Abstention.REDACTED,
@@ -41,15 +42,16 @@ class Scorer:
 
 def exchange(call: LLMCall, context: str | None) -> Exchange:
     """What the signals see of a call. An answer that is known to be empty is ``""``, an unknown one is None."""
-    texts = [output.text for output in call.outputs if output.text]
-    known = call.content in (Content.CAPTURED, Content.TRUNCATED, Content.PARTIAL) and bool(call.outputs)
+    outputs = call.outputs
+    texts = [output.text for output in outputs if output.text]
+    known = bool(outputs) and call.content in _ARRIVED
     return Exchange(
         input=call.last_user_text,
         output="\n\n".join(texts) if texts else ("" if known else None),
         context=context,
         system=call.system,
-        finish_reason=call.outputs[0].finish_reason if call.outputs else None,
-        tool_calls=sum(len(output.tool_calls) for output in call.outputs),
+        finish_reason=outputs[0].finish_reason if outputs else None,
+        tool_calls=sum([len(output.tool_calls) for output in outputs]),
         failed=call.error is not None,
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -34,9 +34,8 @@ class Abstention(IntEnum):
     NOT_APPLICABLE = 8
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exchange:
-    """One question and its answer, as far as they are known; None means unknown, never empty."""
+class Exchange(NamedTuple):  # the cheapest immutable object to make, and one is made for every call
+    """One question and its answer, as far as they are known; None means unknown, never empty. Built by keyword."""
 
     input: str | None = None  # the last user text
     output: str | None = None  # the answer's text

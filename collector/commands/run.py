@@ -27,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
         logging.getLogger(library).setLevel(logging.WARNING if args.log_level == "INFO" else args.log_level)
     config = load_config(args.config, os.environ, {"role": args.role} if args.role else None)
 
-    from collector.daemon import Daemon  # noqa: PLC0415 - a configuration error is told before torch is imported
+    from collector.daemon import Daemon, settle_heap  # noqa: PLC0415 - a configuration error is told before torch is imported
 
     daemon = Daemon(config)
 
@@ -37,4 +37,5 @@ def run(args: argparse.Namespace) -> int:
     signal.signal(signal.SIGTERM, shut_down)
     signal.signal(signal.SIGINT, shut_down)
     daemon.start()
+    settle_heap()
     return daemon.wait()

@@ -223,6 +223,8 @@ def _response_model(span: Span, fields: Fields) -> str | None:
 
 
 def _stream(span: Span, fields: Fields) -> bool | None:
+    if not span.events and not fields.shape.tells_streaming:
+        return None
     if span.events and any(event.name in dialects.FIRST_CHUNK_EVENTS for event in span.events):
         return True
     flag = fields.flag("stream")
@@ -235,6 +237,8 @@ def _stream(span: Span, fields: Fields) -> bool | None:
 
 
 def _ttft(span: Span, fields: Fields, stream: bool | None) -> float | None:
+    if not span.events and not fields.shape.tells_streaming:
+        return None
     seconds = fields.seconds("ttft_seconds")
     if seconds is None and stream:
         seconds = fields.seconds("ttft_seconds_if_stream")

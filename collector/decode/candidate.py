@@ -81,7 +81,7 @@ class Candidate(msgspec.Struct, gc=False, eq=False):
     def release(self, call: LLMCall | None = None) -> None:
         """Let go of the text; keep what identifies the request."""
         if call is not None:
-            self.known_models = tuple(model for model in (call.request_model, call.response_model) if model)
+            self.known_models = tuple([model for model in (call.request_model, call.response_model) if model])
             self.known_response_id = call.response_id or ""
         elif self.span is not None and self.state is State.TOLD:
             _ = self.models, self.any_response_id

@@ -53,8 +53,11 @@ class Fields:
 
     def word(self, field: str) -> str | None:
         """The first non-empty short string (numbers count: sessions are often integers)."""
+        aliases = self.shape.aliases.get(field)
+        if aliases is None:
+            return None
         attributes = self.attributes
-        for alias in self.shape.aliases.get(field, ()):
+        for alias in aliases:
             value = attributes.get(alias.key) if alias.path is None else self.find(alias)
             if value is None or value == "":
                 continue
@@ -126,6 +129,8 @@ def _provider_of_model(model: str) -> str | None:
 
 def error_of(span: Span, fields: Fields) -> str | None:
     """The class of a failed call's error: rate_limit, timeout, server, or the exception's own name; None if none."""
+    if not span.failed and not fields.shape.tells_errors:
+        return None
     kind = fields.word("error_type")
     if not span.failed and kind is None and fields.word("error_level") != "ERROR":
         return None

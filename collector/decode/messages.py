@@ -91,7 +91,7 @@ def read(value: Any, role: str) -> tuple[list[Turn], bool]:
     if isinstance(value, str):
         if value.startswith("[{"):
             try:
-                return [turn for message in _FAST.decode(value) for turn in _fast(message)], False
+                return _all_fast(_FAST.decode(value)), False
             except (msgspec.DecodeError, UnicodeError, RecursionError, _OtherShapeError):
                 pass  # another shape, or cut
         value, truncated = parse(value)
@@ -189,29 +189,35 @@ def _encode(value: Any) -> str | None:
         return None
 
 
+def _all_fast(messages: list[_Message]) -> list[Turn]:
+    turns: list[Turn] = []
+    for message in messages:
+        role, parts, reason = message.role, message.parts, message.finish_reason
+        if len(parts) == 1 and parts[0].type == "text":
+            text = parts[0].content or parts[0].text or None
+            turns.append(Turn(_ROLES.get(role, role), text, (), finish_reason(reason) if reason else None))
+        else:
+            turns.extend(_fast(message))
+    return turns
+
+
 def _fast(message: _Message) -> Iterator[Turn]:
-    parts = message.parts
-    role = message.role
-    if len(parts) == 1 and parts[0].type == "text":
-        text = parts[0].content or parts[0].text or None
-        calls: tuple[ToolCall, ...] = ()
-    else:
-        texts, found, results = [], [], []
-        for part in parts:
-            if part.type not in _FAST_TYPES:
-                raise _OtherShapeError
-            if part.type == "text":
-                texts.append(part.content or part.text or "")
-            elif part.type == "tool_call":
-                found.append(ToolCall(name=part.name, arguments=_raw_text(part.arguments)))
-            elif part.type == "tool_call_response":
-                results.append(_raw_text(part.response) or _raw_text(part.result) or part.content)
-        for result in results:
-            yield Turn("tool", result_text(parse(result).value) if result else None)
-        if results and not texts and not found:
-            return
-        text, calls = "\n".join(filter(None, texts)) or None, tuple(found)
-    yield Turn(_ROLES.get(role, role), text, calls, finish_reason(message.finish_reason))
+    texts, found, results = [], [], []
+    for part in message.parts:
+        if part.type not in _FAST_TYPES:
+            raise _OtherShapeError
+        if part.type == "text":
+            texts.append(part.content or part.text or "")
+        elif part.type == "tool_call":
+            found.append(ToolCall(name=part.name, arguments=_raw_text(part.arguments)))
+        elif part.type == "tool_call_response":
+            results.append(_raw_text(part.response) or _raw_text(part.result) or part.content)
+    for result in results:
+        yield Turn("tool", result_text(parse(result).value) if result else None)
+    if results and not texts and not found:
+        return
+    text = "\n".join(filter(None, texts)) or None
+    yield Turn(_ROLES.get(message.role, message.role), text, tuple(found), finish_reason(message.finish_reason))
 
 
 def _raw_text(raw: msgspec.Raw) -> str | None:

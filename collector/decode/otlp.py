@@ -210,8 +210,8 @@ def _wanted(items: Iterable[Any], depth_max: int) -> Attributes:
     for pair in items:
         key = pair.key
         if key in WANTED or (len(key) <= KEY_CHARS_MAX and route(key) is not None):
-            value = pair.value  # nearly all are strings, and asking which costs more than looking
-            attributes[key] = value.string_value or _value(value, depth_max)
+            value = pair.value  # nearly all are strings or numbers, and asking which costs more than looking
+            attributes[key] = value.string_value or value.int_value or _value(value, depth_max)
     return attributes
 
 

@@ -11,6 +11,9 @@ from collector.decode import dialects
 from collector.decode.dialects import Alias, Rule
 from collector.decode.routes import route
 
+_ERRORS: Final = ("error_type", "error_level")
+_STREAMING: Final = ("stream", "ttft_seconds", "ttft_seconds_if_stream", "ttft_milliseconds", "ttft_at")
+
 
 class Shape(msgspec.Struct, frozen=True, gc=False):
     """The rows of the tables that can say anything of a span with these attributes, in the tables' order."""
@@ -22,6 +25,8 @@ class Shape(msgspec.Struct, frozen=True, gc=False):
     raw: tuple[str, ...]
     speaks: bool  # has messages as indexed attributes
     variables: bool  # has prompt variables
+    tells_errors: bool
+    tells_streaming: bool  # whether it streamed, or when its first chunk came
     marker: str | None  # the dialect that an attribute tells
 
 
@@ -41,6 +46,8 @@ def shape_of(keys: tuple[str, ...]) -> Shape:
         raw=tuple(key for key in keys if key in dialects.RAW_KEYS),
         speaks=any(place.family in ("input", "output") for place in places),
         variables=any(key.startswith(dialects.VARIABLES) or key in dialects.VARIABLE_SETS for key in keys),
+        tells_errors=any(found[field] for field in _ERRORS),
+        tells_streaming=any(found[field] for field in _STREAMING) or not present.isdisjoint(dialects.STREAM_OPERATIONS),
         marker=next((dialect for key, dialect in dialects.MARKERS.items() if key in present), None),
     )
 

@@ -84,19 +84,25 @@ def conversation_of(span: Span, fields: Fields, events: Sequence[LogEvent]) -> C
 def _from_attributes(
     said: Conversation, attributes: Attributes, input_keys: Iterable[str], output_keys: Iterable[str]
 ) -> None:
-    for side, keys, role in (("inputs", input_keys, "user"), ("outputs", output_keys, "assistant")):
-        for key in keys:
-            if getattr(said, side):
-                break
-            value = attributes.get(key)
-            if not value:
-                continue
-            if value == dialects.REDACTED:
-                said.redacted = True
-                continue
-            turns, cut = read(value, role)
-            said.truncated |= cut
-            setattr(said, side, turns)
+    for key in input_keys:
+        if said.inputs:
+            break
+        said.inputs = _side(said, attributes.get(key), "user")
+    for key in output_keys:
+        if said.outputs:
+            break
+        said.outputs = _side(said, attributes.get(key), "assistant")
+
+
+def _side(said: Conversation, value: Any, role: str) -> list[Turn]:
+    if not value:
+        return []
+    if value == dialects.REDACTED:
+        said.redacted = True
+        return []
+    turns, cut = read(value, role)
+    said.truncated |= cut
+    return turns
 
 
 def _from_events(said: Conversation, events: Sequence[LogEvent]) -> None:
