@@ -1,7 +1,8 @@
 """The first stage: polls, opens partitions at the end of their chains, decodes and assembles; one thread owns it.
 
 A partition is opened where its chain ends, not where Kafka's committed offset lies. It is read again from a little
-earlier: that warm-up refills the join memory and counts nothing.
+earlier: that warm-up refills the join memory and counts nothing. Events are read again from where the spans begin that
+may still need them: the chain of an events partition is often ahead of that of its spans.
 """
 
 from __future__ import annotations
@@ -73,6 +74,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 class _Open:
     kind: Kind
     start: int  # records before it are warm-up
+    since: float  # log time: of spans, what comes is not older; of events, from where they were read again
     counted: frozenset[str] = frozenset()
 
 
@@ -116,11 +118,12 @@ class Intake:
         for item in _in_order(polled):
             events += self._rejected(item) if isinstance(item, Rejected) else self._record(item, now)
         # opening comes last: what this poll brought was read from where a partition stood before
-        for partition in [partition for partition, due in self._opening.items() if due <= now]:
+        due = [partition for partition, at in self._opening.items() if at <= now]
+        for partition in sorted(due, key=self._events_last):
             events += self._try_open(partition, now)
         if blocked:
             return Step(events=events)
-        return _step(events, self.assembler.settle(self.time.advance(self.source.lag(), self.clock())))
+        return _step(events, self.assembler.settle(self._time()))
 
     def reopen(self, partition: Partition) -> Step:
         """Another writer was first: forget what was read and begin where the chain ends now."""
@@ -144,6 +147,12 @@ class Intake:
             self.source.resume(go)
         self._paused = wanted
 
+    def _events_last(self, partition: Partition) -> bool:
+        return self.source.kind(partition) is Kind.LOGS
+
+    def _time(self) -> float:
+        return self.time.advance(self.source.lag(), self.clock(), known=self.source.healthy)
+
     def _close(self, partition: Partition) -> list[Event]:
         self._opening.pop(partition, None)
         self._paused -= {partition}
@@ -162,7 +171,21 @@ class Intake:
             return []
         del self._opening[partition]
         self.source.resume([partition])  # a pause from before the partition was closed would outlive it
-        return [opened]
+        return [opened, *self._rewind(self.opened[partition], now)]
+
+    def _rewind(self, spans: _Open, now: float) -> list[Event]:
+        """Begin the events again where spans were opened that may need what is forgotten, or was never read."""
+        if spans.kind is Kind.LOGS:
+            return []
+        forgotten = spans.since < self.time.now - self.join.memory_seconds
+        late = [
+            partition
+            for partition, read in self.opened.items()
+            if read.kind is Kind.LOGS and (forgotten or spans.since < read.since)
+        ]
+        events = [event for partition in late for event in self._close(partition)]
+        self._opening |= dict.fromkeys(late, now)
+        return events
 
     def _open(self, partition: Partition) -> Opened:
         stream = Stream(partition.topic, self.source.epoch(partition.topic), partition.number)
@@ -171,7 +194,7 @@ class Intake:
         tail = self.chain.head(stream, self._recent)
         if not tail:
             start = bounds.first if self.start_at == "earliest" else bounds.end
-            self.opened[partition] = _Open(kind, start)
+            self.opened[partition] = _Open(kind, start, self.clock() if start == bounds.end else 0.0)
             self.source.seek(partition, start)
             return Opened(partition=partition, stream=stream, start=start, first=start, resume_at=0.0, labels={})
         head = tail[-1].delta.footer
@@ -180,9 +203,13 @@ class Intake:
                 f"{stream.path}: the chain ends at offset {head.next}, the log already at {bounds.end}: records were "
                 "taken back, or the topic was recreated on brokers without topic ids"
             )
-        warm = min(head.next, self.source.offset_at(partition, head.resume_at - self.join.memory_seconds))
+        resume_at = head.resume_at
+        if kind is Kind.LOGS:
+            resume_at = min([resume_at, *(read.since for read in self.opened.values() if read.kind is Kind.TRACES)])
+        warm = min(head.next, self.source.offset_at(partition, resume_at - self.join.memory_seconds))
+        since = self.clock() if kind is Kind.TRACES and head.next >= bounds.end else resume_at
         counted = frozenset(_call_ids(tail, warm)) if kind is Kind.TRACES else frozenset()
-        self.opened[partition] = _Open(kind, head.next, counted)
+        self.opened[partition] = _Open(kind, head.next, since, counted)
         self.source.seek(partition, max(warm, bounds.first))
         return Opened(
             partition=partition,

@@ -147,6 +147,8 @@ class FakeSource:
         self.name = name
         self.down = False  # the test's switch for an outage
         self.start_error: str | None = None
+        self._stalled = 0
+        self._ends: dict[Partition, int] = {}  # as the last answer told them
         self._log = log
         self._records_per_poll = records_per_poll
         self._positions: dict[Partition, int | None] = {}  # None: assigned, silent until seek
@@ -163,6 +165,10 @@ class FakeSource:
 
     def revoke(self, *partitions: Partition) -> None:
         self._changes += [(False, partition) for partition in partitions]
+
+    def stall(self, polls: int) -> None:
+        """The next polls come before any answer of the brokers: they bring nothing, and the lag is an old one."""
+        self._stalled = polls
 
     @property
     def owned(self) -> tuple[Partition, ...]:
@@ -182,6 +188,9 @@ class FakeSource:
         self._healthy = not self.down
         if self.down:
             return Polled()
+        if self._stalled:
+            self._stalled -= 1
+            return Polled()
         assigned, revoked = self._rebalance()
         records: list[RawRecord] = []
         rejected: list[Rejected] = []
@@ -190,6 +199,7 @@ class FakeSource:
                 rejected.append(entry)
             else:
                 records.append(entry)
+        self._ends |= {each: self._log.bounds(each).end for each in self._positions.keys() - self._paused}
         return Polled(records=records, rejected=rejected, assigned=assigned, revoked=revoked)
 
     def seek(self, partition: Partition, offset: int) -> None:
@@ -198,7 +208,9 @@ class FakeSource:
 
     def bounds(self, partition: Partition) -> Bounds:
         self._reachable()
-        return self._log.bounds(partition)
+        bounds = self._log.bounds(partition)
+        self._ends[partition] = bounds.end
+        return bounds
 
     def offset_at(self, partition: Partition, timestamp: float) -> int:
         self._reachable()
@@ -225,7 +237,7 @@ class FakeSource:
 
     def lag(self) -> Mapping[Partition, int]:
         return {
-            partition: max(0, end - max(first, first if position is None else position))
+            partition: max(0, self._ends.get(partition, end) - max(first, first if position is None else position))
             for partition, position in sorted(dict(self._positions).items())  # a copy: any thread may ask
             for first, end in [self._log.bounds(partition)]
         }

@@ -49,7 +49,7 @@ class Member:
                     "session_timeout_seconds": 6,
                 }
             },
-            "join": {"settle_seconds": 0.3, "window_seconds": 5, "memory_seconds": 40},
+            "join": {"settle_seconds": 0.3, "window_seconds": 3, "memory_seconds": 40},
             "signals": {"enabled": list(LIGHT_SIGNALS)},
             "chain": {"url": str(self.chain), "flush_seconds": 0.4},
             "store": {"materialise_seconds": 0.2, "snapshot_seconds": 1},
@@ -117,10 +117,12 @@ class Member:
 
 
 def wait_until(what: str, condition: Any, members: list[Member], seconds: float = WAIT_SECONDS) -> None:
-    """Until ``condition()`` holds; the logs' ends if it never does."""
+    """Until ``condition()`` holds; the logs' ends if it never does, at once if a member ended by itself."""
     deadline = time.monotonic() + seconds
     while not condition():
-        if time.monotonic() > deadline:
+        dead = [member.name for member in members if member.process is not None and member.process.poll() is not None]
+        if dead or time.monotonic() > deadline:
             ends = "\n".join(f"--- {member.name}\n{member.log()[-3000:]}" for member in members)
-            raise AssertionError(f"not within {seconds:.0f} s: {what}\n{ends}")
+            why = f"{', '.join(dead)} ended" if dead else f"not within {seconds:.0f} s"
+            raise AssertionError(f"{why}: {what}\n{ends}")
         time.sleep(0.5)

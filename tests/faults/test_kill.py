@@ -143,7 +143,12 @@ def _numbers(member: Member) -> dict[str, list[dict[str, object]]]:
             "SELECT service, model, count(*) AS n, sum(input_tokens) AS i, sum(output_tokens) AS o, "
             "sum(latency_seconds * 1e6)::BIGINT AS us FROM calls GROUP BY ALL ORDER BY ALL"
         ),
-        # not the scores: while everything is killed, an event may come after its call's window has passed
+        "texts": member.sql("SELECT content, unjoined, count(*) AS n FROM calls GROUP BY ALL ORDER BY ALL"),
+        "scores": member.sql(
+            "SELECT service, model, signal, side, signal_version, sum(n)::BIGINT AS n, sum(unscored)::BIGINT AS u, "
+            "sum(score_sum)::VARCHAR AS total, sum(score_sum_squares)::VARCHAR AS squares "
+            "FROM rollup_hour GROUP BY ALL ORDER BY ALL"
+        ),
         "rejects": member.sql(
             "SELECT kind, reason, sum(n)::BIGINT AS n FROM rejects WHERE kind != 'unscored' GROUP BY ALL ORDER BY ALL"
         ),

@@ -1,8 +1,9 @@
 """A whole fleet in one thread: a log, workers that own, lose and share its partitions, and a store that fails.
 
 Everything that a real fleet does at its worst is a step here, drawn from a seed: records of many calls, rebalances,
-kill -9 (a worker's objects vanish), zombies (a worker goes on with partitions that are somebody else's), lost answers
-of the store, outages, transaction markers, corrupt and undecodable records. The world knows which calls it produced.
+kill -9 (a worker's objects vanish), zombies (a worker goes on with partitions that are somebody else's), freezes (a
+worker goes on seconds later with what it knew of the log), lost answers of the store, outages, transaction markers,
+corrupt and undecodable records. The world knows which calls it produced, and that each one's text lies in the log.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from collector.decode.context import context_text
 from collector.delta import Delta
 from collector.intake import Intake, Step
 from collector.labels import Labels
-from collector.records import Kind, Partition, Rejected
+from collector.records import Content, Kind, Partition, Rejected
 from collector.rows import SuiteId
 from collector.scoring import Scorer
 from collector.telemetry import Silent
@@ -90,6 +91,7 @@ class Worker:
             written_by=name,
         )
         self.steps: list[Step] = []
+        self.thaws_at = 0.0
 
     def read(self) -> None:
         self.steps.append(self.intake.turn(0.0, blocked=len(self.steps) > 3))
@@ -125,7 +127,7 @@ class World:
         self.chain = ShakyChain(MemoryStore(), self.rng)
         self.letters = Letters()
         self.workers: list[Worker] = []
-        self.owner: dict[Partition, Worker] = {}
+        self.owner: dict[int, Worker] = {}  # by the number of a pair of partitions
         self.produced: dict[str, FakeCall] = {}
         self.spoiled: Counter[Partition] = Counter()
         self.number = 0
@@ -169,35 +171,40 @@ class World:
     def kill(self) -> None:
         if len(self.workers) > 1:
             dead = self.workers.pop(self.rng.randrange(len(self.workers)))
-            for partition, owner in list(self.owner.items()):
-                if owner is dead:
-                    self._give(partition)
+            for pair in range(PARTITIONS):
+                if self.owner.get(pair) is dead:
+                    self._give(pair)
+
+    def freeze(self) -> None:
+        worker = self.rng.choice(self.workers)
+        worker.thaws_at = self.now + self.rng.uniform(1, 30)
+        worker.source.stall(self.rng.randint(1, 2))
 
     def rebalance(self) -> None:
         """Pairs move; one time in three the old owner is frozen and does not hear of it: a zombie."""
         pair = self.rng.randrange(PARTITIONS)
         zombie = self.rng.random() < 0.33
-        for partition in (self.spans[pair], self.events[pair]):
-            old = self.owner.get(partition)
-            if old is not None and not zombie:
-                old.source.revoke(partition)
-            self._give(partition)
+        old = self.owner.get(pair)
+        if old is not None and not zombie:
+            old.source.revoke(self.spans[pair], self.events[pair])
+        self._give(pair)
 
     def exorcise(self) -> None:
         """A zombie hears at last what it no longer owns."""
         for worker in self.workers:
             for partition in worker.source.owned:
-                if self.owner.get(partition) is not worker:
+                if self.owner.get(partition.number) is not worker:
                     worker.source.revoke(partition)
 
     def outage(self) -> None:
         worker = self.rng.choice(self.workers)
         worker.source.down = not worker.source.down
 
-    def _give(self, partition: Partition) -> None:
+    def _give(self, pair: int) -> None:
+        """Spans and events of one number go to one worker, as range assignment sees to it."""
         if self.workers:
-            self.owner[partition] = self.rng.choice(self.workers)
-            self.owner[partition].source.assign(partition)
+            self.owner[pair] = self.rng.choice(self.workers)
+            self.owner[pair].source.assign(self.spans[pair], self.events[pair])
 
     def _call(self) -> FakeCall:
         self.number += 1
@@ -214,14 +221,16 @@ class World:
 
     def run(self, steps: int) -> None:
         self.start()
-        for partition in (*self.spans, *self.events):
-            self._give(partition)
+        for pair in range(PARTITIONS):
+            self._give(pair)
         acts = [self.produce] * 6 + [self.spoil, self.marker, self.start, self.kill, self.rebalance, self.rebalance]
-        acts += [self.exorcise, self.outage]
+        acts += [self.exorcise, self.outage, self.freeze]
         for _ in range(steps):
             self.now += self.rng.random()
             self.rng.choice(acts)()
             for worker in self.workers:
+                if self.now < worker.thaws_at:
+                    continue
                 if self.rng.random() < 0.7:
                     worker.read()
                 if self.rng.random() < 0.7:
@@ -234,9 +243,9 @@ class World:
         for worker in self.workers:
             worker.source.down = False
         self.exorcise()
-        for partition in (*self.spans, *self.events):
-            if self.owner.get(partition) not in self.workers:
-                self._give(partition)
+        for pair in range(PARTITIONS):
+            if self.owner.get(pair) not in self.workers:
+                self._give(pair)
         for _ in range(400):
             self.now += 1.0
             for worker in self.workers:
@@ -257,6 +266,16 @@ class World:
                 strict=True,
             )
         )
+
+    def textless(self) -> list[str]:
+        """Counted calls that were told without their text."""
+        return [
+            f"{row['trace_id'].hex()}:{row['span_id'].hex()}"
+            for stream in self.chain.streams()
+            for link in self.chain.walk(stream)
+            for row in link.delta.calls.select(["trace_id", "span_id", "content"]).to_pylist()
+            if row["content"] != Content.CAPTURED
+        ]
 
     def totals(self, name: str) -> int:
         return sum(
