@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from collector.config import LimitsConfig
-from collector.decode import dialects
+from collector.decode import dialects, values
 from collector.decode.fields import Fields, dialect_of, error_of, provider_of
 from collector.decode.messages import SYSTEM_ROLES, Turn
 from collector.decode.shapes import shape_of
@@ -146,7 +146,7 @@ def _inputs(
     systems: list[str] = []
     messages: list[Message] = []
     last_user = None
-    user_roles = ("user", "tool") if provider in dialects.TOOL_RESULTS_ARE_USER_TEXT else ("user",)
+    user_roles = ("user", "tool") if provider in values.TOOL_RESULTS_ARE_USER_TEXT else ("user",)
     for text in said.systems:
         if text not in systems:
             systems.append(cutter.cut(text) or "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any, Final
 
-from collector.decode import dialects
+from collector.decode import dialects, values
 from collector.decode.dialects import Alias
 from collector.decode.messages import parse
 from collector.decode.routes import scope_dialect
@@ -115,16 +115,16 @@ def provider_of(fields: Fields, model: str | None) -> str | None:
 @lru_cache(maxsize=1_024)
 def _provider(named: str) -> str | None:
     name = named.strip().lower()
-    if name not in dialects.PROVIDERS and name not in dialects.PROVIDER_ALIASES:
+    if name not in values.PROVIDERS and name not in values.PROVIDER_ALIASES:
         name = name.split(".", 1)[0]
-    name = dialects.PROVIDER_ALIASES.get(name, name)
-    return None if name in dialects.NOT_PROVIDERS else name
+    name = values.PROVIDER_ALIASES.get(name, name)
+    return None if name in values.NOT_PROVIDERS else name
 
 
 @lru_cache(maxsize=1_024)
 def _provider_of_model(model: str) -> str | None:
     lower = model.lower().rsplit("/", 1)[-1]
-    return next((provider for prefix, provider in dialects.MODEL_PROVIDERS if lower.startswith(prefix)), None)
+    return next((provider for prefix, provider in values.MODEL_PROVIDERS if lower.startswith(prefix)), None)
 
 
 def error_of(span: Span, fields: Fields) -> str | None:
@@ -142,7 +142,7 @@ def error_of(span: Span, fields: Fields) -> str | None:
     names = [name.rsplit(".", 1)[-1] for name in kinds if isinstance(name, str) and name]
     for name in names:
         plain = name.lower().replace("_", "")
-        for part, error in dialects.ERROR_CLASSES:
+        for part, error in values.ERROR_CLASSES:
             if part in plain:
                 return error
     status = fields.count("http_status")
@@ -155,11 +155,11 @@ def error_of(span: Span, fields: Fields) -> str | None:
             return "timeout"
         if status >= 500:
             return "server"
-    telling = [name for name in names if name not in dialects.VAGUE_ERRORS]
+    telling = [name for name in names if name not in values.VAGUE_ERRORS]
     if telling:
         return telling[0][:WORD_CHARS_MAX]
     lower = message[:500].lower()
-    phrase = next((error for words, error in dialects.ERROR_PHRASES if words in lower), None)
+    phrase = next((error for words, error in values.ERROR_PHRASES if words in lower), None)
     return phrase or (names[0][:WORD_CHARS_MAX] if names else "error")
 
 

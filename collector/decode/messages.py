@@ -11,8 +11,8 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from collector.decode.dialects import FINISH
 from collector.decode.prefix import parse_prefix
+from collector.decode.values import FINISH
 from collector.records import ToolCall
 
 REASONING_ROLES: Final = frozenset({"thinking", "reasoning"})

@@ -23,6 +23,13 @@ class Changes(NamedTuple):
     revoked: tuple[Partition, ...] = ()
     kept: tuple[Partition, ...] = ()
 
+    def then(self, later: Changes) -> Changes:
+        """Both, as one report: what was only just assigned was nobody's to lose."""
+        lost = (partition for partition in later.revoked if partition not in self.assigned)
+        return Changes(
+            tuple(dict.fromkeys((*self.assigned, *later.assigned))), tuple(dict.fromkeys((*self.revoked, *lost)))
+        )
+
 
 class Holdings:
     """Partitions with the offset to deliver next; ``None``: owned, silent until ``seek``.

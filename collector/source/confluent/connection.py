@@ -10,11 +10,13 @@ from typing import Any
 
 from confluent_kafka import KafkaError
 
-from collector.config import KafkaConfig
+from collector.config import KafkaConfig, LimitsConfig
 from collector.source import SourceError, problems
 
 log = logging.getLogger(__name__)
 
+FETCH_BYTES_MAX = 16 << 20
+QUEUE_KILOBYTES_MAX = 64 << 10  # read ahead, all partitions together
 TOKEN_SECONDS = 300.0  # how long a token is used before its secret is read again
 
 _NOT_AUTHORISED = {
@@ -56,6 +58,33 @@ def options(config: KafkaConfig, environ: Mapping[str, str] = os.environ) -> dic
             chosen["sasl.username"] = sasl.username
             chosen["sasl.password"] = sasl.password.read(environ).get_secret_value()
     return chosen
+
+
+def consuming(
+    config: KafkaConfig, limits: LimitsConfig, metadata_seconds: float, poll_interval_seconds_max: float
+) -> dict[str, Any]:
+    """The consumer's options beside those of any client."""
+    session = config.session_timeout_seconds
+    return {
+        "group.id": config.group,
+        "topic.metadata.refresh.interval.ms": int(metadata_seconds * 1000),
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "auto.offset.reset": "error",  # where a partition begins is the chain's to say
+        "isolation.level": "read_committed",
+        "allow.auto.create.topics": False,
+        "partition.assignment.strategy": "range",
+        "session.timeout.ms": int(session * 1000),
+        "heartbeat.interval.ms": int(min(3.0, session / 3) * 1000),
+        "max.poll.interval.ms": int(poll_interval_seconds_max * 1000),
+        "enable.partition.eof": True,
+        "check.crcs": True,
+        "fetch.error.backoff.ms": 20,
+        "fetch.max.bytes": FETCH_BYTES_MAX,
+        "max.partition.fetch.bytes": max(1 << 20, min(limits.record_bytes_max, FETCH_BYTES_MAX)),
+        "queued.max.messages.kbytes": QUEUE_KILOBYTES_MAX,
+        "statistics.interval.ms": 1_000,
+    }
 
 
 def explain(error: Any, config: KafkaConfig) -> str:

@@ -17,8 +17,8 @@ from confluent_kafka.admin import AdminClient
 from collector.config import KafkaConfig, LimitsConfig
 from collector.records import Kind, Partition, RawRecord, Rejected, RejectReason
 from collector.source import Bounds, Polled, SourceError
-from collector.source.confluent.connection import definite, explain, options, summary
-from collector.source.holdings import Changes, Holdings
+from collector.source.confluent.connection import consuming, definite, explain, options, summary
+from collector.source.holdings import Holdings
 from collector.source.topics import Topics
 
 log = logging.getLogger(__name__)
@@ -26,8 +26,6 @@ log = logging.getLogger(__name__)
 ANSWER_SECONDS = 10.0  # for a question to the brokers
 WATCH_SECONDS = 1.0  # how often the topics' identities are asked for
 POLL_RECORDS_MAX = 500
-FETCH_BYTES_MAX = 16 << 20
-QUEUE_KILOBYTES_MAX = 64 << 10  # read ahead, all partitions together
 NO_TOPIC_ID = "0"  # brokers before 2.8 have none
 
 _Answer = TypeVar("_Answer")
@@ -74,7 +72,8 @@ class ConfluentSource:
     def start(self) -> None:
         shared = options(self._config, self._environ)
         self._causes = []
-        consumer = Consumer(shared | self._consuming())
+        wanted = consuming(self._config, self._limits, self._metadata_seconds, self._poll_interval_seconds_max)
+        consumer = Consumer({**shared, **wanted, "stats_cb": self._on_statistics, "error_cb": self._on_error})
         try:
             present = self._connect(consumer)
         except SourceError:
@@ -105,10 +104,7 @@ class ConfluentSource:
         if reopened := self._recreated():
             again = self._holdings.reopen(reopened)
             self._moved = True
-            changes = Changes(
-                tuple(dict.fromkeys((*changes.assigned, *again.assigned))),
-                tuple(dict.fromkeys((*changes.revoked, *(e for e in again.revoked if e not in changes.assigned)))),
-            )
+            changes = changes.then(again)
         for partition in changes.assigned:
             self._waits.pop(partition, None)
         records: list[RawRecord] = []
@@ -192,31 +188,6 @@ class ConfluentSource:
             consumer.close()
 
     # connecting
-
-    def _consuming(self) -> dict[str, Any]:
-        session = self._config.session_timeout_seconds
-        return {
-            "group.id": self._config.group,
-            "topic.metadata.refresh.interval.ms": int(self._metadata_seconds * 1000),
-            "enable.auto.commit": False,
-            "enable.auto.offset.store": False,
-            "auto.offset.reset": "error",  # where a partition begins is the chain's to say
-            "isolation.level": "read_committed",
-            "allow.auto.create.topics": False,
-            "partition.assignment.strategy": "range",
-            "session.timeout.ms": int(session * 1000),
-            "heartbeat.interval.ms": int(min(3.0, session / 3) * 1000),
-            "max.poll.interval.ms": int(self._poll_interval_seconds_max * 1000),
-            "enable.partition.eof": True,
-            "check.crcs": True,
-            "fetch.error.backoff.ms": 20,
-            "fetch.max.bytes": FETCH_BYTES_MAX,
-            "max.partition.fetch.bytes": max(1 << 20, min(self._limits.record_bytes_max, FETCH_BYTES_MAX)),
-            "queued.max.messages.kbytes": QUEUE_KILOBYTES_MAX,
-            "statistics.interval.ms": 1_000,
-            "stats_cb": self._on_statistics,
-            "error_cb": self._on_error,
-        }
 
     def _connect(self, consumer: Any) -> Collection[str]:
         """The topics that are there."""

@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from kafka import TopicPartition
 from kafka.consumer.fetcher import Fetcher
+
+from collector.records import Partition
+
+
+class Broken(NamedTuple):
+    """An offset that could not be read, and whether it was left behind."""
+
+    partition: Partition
+    offset: int
+    detail: str
+    skipped: bool
+
 
 BrokenBatch = Callable[[TopicPartition, int, Exception], bool]
 """Told of an offset whose batch cannot be read, and why; answers whether to leave the offset behind."""

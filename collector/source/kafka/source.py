@@ -7,17 +7,17 @@ import math
 import os
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
-from kafka import ConsumerRebalanceListener, KafkaConsumer, OffsetAndMetadata, TopicPartition, errors
-from kafka.coordinator.assignors.range import RangePartitionAssignor
+from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition, errors
 
 from collector.config import KafkaConfig, LimitsConfig
 from collector.records import Kind, Partition, RawRecord, Rejected, RejectReason
 from collector.source import Bounds, Polled, SourceError
-from collector.source.holdings import Changes, Holdings
+from collector.source.holdings import Holdings
 from collector.source.kafka.connection import CONNECT_SECONDS, connect, explain
-from collector.source.kafka.repairs import keep_finished_joins, read_past_broken_batches
+from collector.source.kafka.consuming import Listener, consuming, ms, quietly
+from collector.source.kafka.repairs import Broken, keep_finished_joins, read_past_broken_batches
 from collector.source.topics import Topics
 
 log = logging.getLogger(__name__)
@@ -25,20 +25,9 @@ log = logging.getLogger(__name__)
 ANSWER_SECONDS = 10.0  # for a question to the brokers
 CLOSE_SECONDS = 5.0
 WATCH_SECONDS = 1.0  # how often the connections and the topics' identities are looked at
-POLL_RECORDS_MAX = 500
-FETCH_BYTES_MAX = 16 << 20  # all partitions together; a single larger batch still comes
 NO_TOPIC_ID = "0"  # brokers before 2.8 have none
 
 _Answer = TypeVar("_Answer")
-
-
-class _Broken(NamedTuple):
-    """An offset that could not be read, and whether it was left behind."""
-
-    partition: Partition
-    offset: int
-    detail: str
-    skipped: bool
 
 
 class KafkaSource:
@@ -74,7 +63,7 @@ class KafkaSource:
         self._topics = Topics.of(config)
         self._holdings = Holdings()
         self._consumer: Any = None
-        self._broken: list[_Broken] = []
+        self._broken: list[Broken] = []
         self._stuck: dict[Partition, str] = {}
         self._trouble: str | None = None
         self._connected = False
@@ -88,7 +77,7 @@ class KafkaSource:
         self._consumer = consumer
         read_past_broken_batches(consumer, self._broken_batch)
         keep_finished_joins(consumer)
-        listener = _Listener(consumer, self._holdings)
+        listener = Listener(consumer, self._holdings)
         try:
             missing = [name for name in self._topics.names if name not in consumer.topics()]
             if missing:
@@ -112,12 +101,7 @@ class KafkaSource:
         if reopened := self._recreated():
             again = self._holdings.reopen(reopened)
             self._silence(again.assigned)
-            changes = Changes(
-                tuple(dict.fromkeys((*changes.assigned, *again.assigned))),
-                tuple(
-                    dict.fromkeys((*changes.revoked, *(each for each in again.revoked if each not in changes.assigned)))
-                ),
-            )
+            changes = changes.then(again)
         for partition in changes.assigned:
             self._stuck.pop(partition, None)
             self._waits.pop(partition, None)
@@ -135,15 +119,15 @@ class KafkaSource:
 
     def bounds(self, partition: Partition) -> Bounds:
         place = [TopicPartition(*partition)]
-        first = self._ask(lambda: self._running.beginning_offsets(place, timeout_ms=_ms(ANSWER_SECONDS)))
-        end = self._ask(lambda: self._running.end_offsets(place, timeout_ms=_ms(ANSWER_SECONDS)))
+        first = self._ask(lambda: self._running.beginning_offsets(place, timeout_ms=ms(ANSWER_SECONDS)))
+        end = self._ask(lambda: self._running.end_offsets(place, timeout_ms=ms(ANSWER_SECONDS)))
         self._holdings.end(partition, end[place[0]])
         return Bounds(first[place[0]], end[place[0]])
 
     def offset_at(self, partition: Partition, timestamp: float) -> int:
         place = TopicPartition(*partition)
         at = max(0, math.ceil(timestamp * 1000))
-        found = self._ask(lambda: self._running.offsets_for_times({place: at}, timeout_ms=_ms(ANSWER_SECONDS)))[place]
+        found = self._ask(lambda: self._running.offsets_for_times({place: at}, timeout_ms=ms(ANSWER_SECONDS)))[place]
         return self.bounds(partition).end if found is None else int(found.offset)
 
     def kind(self, partition: Partition) -> Kind:
@@ -158,7 +142,7 @@ class KafkaSource:
         # the cache may still know the topic that was deleted a moment ago
         self._ask(
             lambda: consumer._net.run(
-                consumer._manager.wait_for, consumer._cluster.request_update(), _ms(ANSWER_SECONDS)
+                consumer._manager.wait_for, consumer._cluster.request_update(), ms(ANSWER_SECONDS)
             )
         )
         epoch = self._known_epoch(topic) or NO_TOPIC_ID
@@ -199,30 +183,15 @@ class KafkaSource:
         self._connected = False
         if consumer is not None:
             try:
-                consumer.close(autocommit=False, timeout_ms=_ms(CLOSE_SECONDS))
+                consumer.close(autocommit=False, timeout_ms=ms(CLOSE_SECONDS))
             except (errors.KafkaError, OSError, RuntimeError) as error:
                 log.warning("kafka: did not leave the group in order: %s", error)
 
     # connecting
 
     def _make(self, shared: dict[str, Any]) -> Any:
-        session = self._config.session_timeout_seconds
-        return KafkaConsumer(
-            **shared,
-            group_id=self._config.group,
-            metadata_max_age_ms=_ms(self._metadata_seconds),
-            enable_auto_commit=False,
-            auto_offset_reset="none",  # where a partition begins is the chain's to say
-            isolation_level="read_committed",
-            allow_auto_create_topics=False,
-            partition_assignment_strategy=(RangePartitionAssignor,),
-            session_timeout_ms=_ms(session),
-            heartbeat_interval_ms=_ms(min(3.0, session / 3)),
-            max_poll_interval_ms=_ms(self._poll_interval_seconds_max),
-            max_poll_records=POLL_RECORDS_MAX,
-            fetch_max_bytes=FETCH_BYTES_MAX,
-            max_partition_fetch_bytes=max(1 << 20, min(self._limits.record_bytes_max, FETCH_BYTES_MAX)),
-        )
+        wanted = consuming(self._config, self._limits, self._metadata_seconds, self._poll_interval_seconds_max)
+        return KafkaConsumer(**shared, **wanted)
 
     @property
     def _running(self) -> Any:
@@ -241,7 +210,7 @@ class KafkaSource:
     def _fetch(self, timeout_seconds: float) -> Mapping[TopicPartition, Sequence[Any]]:
         started = time.monotonic()
         try:
-            batches: Mapping[TopicPartition, Sequence[Any]] = self._consumer.poll(timeout_ms=_ms(timeout_seconds))
+            batches: Mapping[TopicPartition, Sequence[Any]] = self._consumer.poll(timeout_ms=ms(timeout_seconds))
         except errors.OffsetOutOfRangeError as error:
             self._out_of_range(error.args[0])
             return {}
@@ -300,11 +269,11 @@ class KafkaSource:
 
     def _resume(self, partition: Partition) -> None:
         if partition not in self._stuck and partition not in self._waits:
-            _quietly(self._consumer.resume, TopicPartition(*partition))
+            quietly(self._consumer.resume, TopicPartition(*partition))
 
     def _silence(self, partitions: Iterable[Partition]) -> None:
         for partition in partitions:
-            _quietly(self._consumer.pause, TopicPartition(*partition))
+            quietly(self._consumer.pause, TopicPartition(*partition))
 
     def _measure(self) -> None:
         for partition in self._holdings:
@@ -420,39 +389,5 @@ class KafkaSource:
         """True if the offset can be left behind; a missing library can be installed."""
         skip = not isinstance(error, errors.UnsupportedCodecError)
         detail = type(error).__name__ if skip else f"{error}; pip install python-snappy, or client: confluent"
-        self._broken.append(_Broken(Partition(place.topic, place.partition), offset, detail, skip))
+        self._broken.append(Broken(Partition(place.topic, place.partition), offset, detail, skip))
         return skip
-
-
-class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # kafka-python has no types
-    """Runs on the client's own thread, where nothing may wait: it takes notes, and keeps new partitions silent."""
-
-    def __init__(self, consumer: Any, holdings: Holdings) -> None:
-        self._consumer = consumer
-        self._holdings = holdings
-
-    def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        places = list(assigned)
-        if places:
-            self._consumer.pause(*places)
-        for place in places:
-            self._consumer.seek(place, 0)  # any offset will do while it is paused: without one the client asks around
-        self._holdings.assigned(Partition(place.topic, place.partition) for place in places)
-
-    def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
-        self._holdings.revoked(Partition(place.topic, place.partition) for place in revoked)
-
-    def on_partitions_lost(self, lost: Iterable[TopicPartition]) -> None:
-        self._holdings.lost(Partition(place.topic, place.partition) for place in lost)
-
-
-def _ms(seconds: float) -> int:
-    return max(0, int(seconds * 1000))
-
-
-def _quietly(call: Callable[[TopicPartition], None], place: TopicPartition) -> None:
-    """Pause or resume; a partition that was taken away a moment ago is the next poll's news."""
-    try:
-        call(place)
-    except (errors.IllegalStateError, KeyError, AssertionError):
-        log.debug("kafka: %s is no longer assigned", place)
