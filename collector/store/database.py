@@ -21,8 +21,10 @@ OFFLINE: dict[str, str | bool] = {
     "autoload_known_extensions": False,
 }
 
-_VACUUM_BLOCKS_MIN = 64  # 16 MB
-_QUIET = {"threads": "1"}  # a thousand rows at a time: a second thread costs more than it brings
+PACK_BYTES_MIN = 16 << 20
+PACK_GROWTH = 1.1  # since it was packed last, when a snapshot is published
+PACK_GROWTH_MAX = 1.35  # at any time
+_QUIET = {"threads": "1", "checkpoint_threshold": "4MB"}  # a second thread costs more than it brings to small batches
 
 
 class StoreError(Exception):
@@ -55,6 +57,7 @@ class Database:
         self.set_aside: list[Path] = []
         self._meta = {**meta, "format": FORMAT}
         self._memory_limit = memory_limit
+        self._packed_bytes = 0  # after the last packing of this process
         self._connection: duckdb.DuckDBPyConnection | None = None
 
     @property
@@ -96,15 +99,19 @@ class Database:
         with self.read() as connection:
             _scrub(connection)
 
-    def vacuum(self) -> bool:
-        """Pack the file where over a quarter of it is free (DuckDB reuses blocks, but never gives them back).
+    def vacuum(self, growth: float = PACK_GROWTH) -> bool:
+        """Pack the file where over a quarter of it is free, or where it grew by ``growth`` since it was packed.
+
+        Rows that were replaced leave holes in it, which DuckDB fills in part and does not count as free.
 
         A copy is made and takes the file's name, so a crash at any point leaves a whole file. Returns whether it did.
         """
         with self.read() as connection:
             ((_, _, _, blocks, _, free, *_),) = rows_of(connection, "PRAGMA database_size")
-            if blocks < _VACUUM_BLOCKS_MIN or free * 4 <= blocks:
+            size = self.path.stat().st_size
+            if size < PACK_BYTES_MIN or (size < growth * self._packed_bytes and free * 4 <= blocks):
                 return False
+            connection.execute("CHECKPOINT")
             packed = self.path.with_name(f"{self.path.name}.packed")
             packed.unlink(missing_ok=True)
             name = rows_of(connection, "SELECT current_database()")[0][0]
@@ -115,6 +122,7 @@ class Database:
             if _log_of(self.path).exists() or _log_of(packed).exists():
                 return False  # something was not checkpointed: the old file stays
             packed.replace(self.path)
+            self._packed_bytes = self.path.stat().st_size
             self.open()
             return True
 

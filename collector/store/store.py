@@ -28,7 +28,7 @@ from collector.rollup.histogram import Ints
 from collector.store import tables
 from collector.store.arrays import call_columns, from_arrow, insert_sql, select_sql, to_arrow
 from collector.store.calls import CallFiles
-from collector.store.database import FILE, Database, fetch, insert, rows_of
+from collector.store.database import FILE, PACK_GROWTH_MAX, Database, fetch, insert, rows_of
 from collector.store.tables import Applicable, Applied, Sums
 
 RESOLUTIONS = {"minute": 60, "hour": 3_600, "day": 86_400}
@@ -149,6 +149,7 @@ class Store:
                     "DELETE FROM data.cursors WHERE topic = ? AND epoch = ? AND partition = ?", list(stream)
                 )
                 connection.execute("INSERT INTO data.cursors VALUES (?, ?, ?, ?)", [*stream, at])
+        self.database.vacuum(PACK_GROWTH_MAX)
         return Applied(deltas=len(links), calls=sum(row["calls"] for row in deltas))
 
 
