@@ -23,8 +23,9 @@ def run(args: argparse.Namespace) -> int:
     logging.basicConfig(
         level=args.log_level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
-    for library in ("kafka", "apscheduler"):
-        logging.getLogger(library).setLevel(logging.WARNING if args.log_level == "INFO" else args.log_level)
+    quiet = {"kafka": logging.WARNING, "apscheduler": logging.ERROR}  # a job still running is skipped, as meant
+    for library, level in quiet.items():
+        logging.getLogger(library).setLevel(level if args.log_level == "INFO" else args.log_level)
     config = load_config(args.config, os.environ, {"role": args.role} if args.role else None)
 
     from collector.daemon import Daemon, settle_heap  # noqa: PLC0415 - a configuration error is told before torch is imported
