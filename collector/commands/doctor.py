@@ -17,6 +17,8 @@ from collector.doctor.sample import for_sampling, from_files, from_source
 from collector.doctor.show import as_json, show
 from collector.source.build import open_source
 
+PIPE_COLUMNS = 160
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--traces", nargs="+", type=Path, default=[], metavar="FILE", help="export requests with spans")
@@ -46,5 +48,11 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(as_json(facts, found).decode())
     else:
-        show(facts, found, Console())
+        show(facts, found, _console())
     return 1 if problems else 0
+
+
+def _console() -> Console:
+    """The terminal; where there is none (a pipe, a file), wide enough that no cell has to break."""
+    console = Console()
+    return console if console.is_terminal else Console(width=PIPE_COLUMNS)
