@@ -83,6 +83,8 @@ SIGNALS: tuple[SignalEntry, ...] = (
         "Share of the answer's words and word pairs that its context does not hold: 0 grounded, 1 all new.",
     ),
     SignalEntry("degeneration", (Side.OUTPUT,), "How broken the answer is: 1 when empty, cut off or repeating itself."),
+    SignalEntry("injection", (Side.INPUT,), "How much the question tries to take the model over: 1 an attack."),
+    SignalEntry("context_injection", (Side.INPUT,), "How much the context holds orders to the model: 1 an attack."),
 )
 
 LABELS: dict[str, str] = {

@@ -164,11 +164,18 @@ def _embedding(loader: _Loader) -> Signal:
     return Embedding(loader.encoder.version)
 
 
+def _injection(loader: _Loader) -> Signal:
+    from signals.injection import Injection  # noqa: PLC0415 - torch
+
+    return Injection(loader.encoder)
+
+
 SIGNALS: dict[str, Callable[[_Loader], Signal]] = {
     "toxicity": _toxicity,
     "context_novelty": lambda _: ContextNovelty(),
     "embedding": _embedding,
     "degeneration": lambda _: Degeneration(),
+    "injection": _injection,
 }
 
 

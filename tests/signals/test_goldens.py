@@ -17,7 +17,7 @@ from signals.types import Abstention, Exchange
 
 GOLDEN = Path(__file__).parent / "golden" / "suite.json"
 # bfloat16 and float32, and the kernels of two makers, differ by this much in what the encoder gives
-TOLERANCE = {"toxicity": 0.05, "context_novelty": 1e-6, "degeneration": 1e-6}
+ENCODED = frozenset({"toxicity", "injection", "context_injection"})  # of these; the others are exact
 
 
 def stored() -> list[dict[str, Any]]:
@@ -49,7 +49,7 @@ def test_the_scores_are_as_stored(suite: Suite, case: dict[str, Any]) -> None:
             assert found[column] == expected
         else:
             signal = column.rsplit("_", 1)[0]
-            assert np.isclose(found[column], expected, rtol=0, atol=TOLERANCE[signal]), column
+            assert np.isclose(found[column], expected, rtol=0, atol=0.05 if signal in ENCODED else 1e-6), column
 
 
 def main() -> None:

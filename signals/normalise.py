@@ -1,0 +1,187 @@
+"""Evasive text made plain: what hides from a reader of characters is undone, counted, and can be traced back.
+
+Signals that compare words or digits read the plain text; the encoder reads the text as it came, because that is what
+the model read. What is undone:
+
+============= ======================================================================================================
+invisible     zero-width, soft-hyphen, direction and variation characters: removed
+tag           characters of the Unicode tag block, which no one sees and models read: removed, and read as a payload
+compatible    full-width, mathematical, circled, raised letters and digits: NFKC
+stacked       combining marks on ASCII letters: removed
+homoglyph     Cyrillic, Greek, Armenian, Cherokee twins of Latin letters inside Latin words: the Latin letter
+leetspeak     digits and signs for letters (only in :func:`spelled`)
+spaced        letters set apart, "i g n o r e" (only in :func:`spelled`)
+encoded       base64 and hexadecimal runs that hold readable text (only in :func:`payloads`)
+============= ======================================================================================================
+
+It does not undo rot13 and other ciphers, emoji alphabets, synonyms, misspellings, images of text or other languages.
+The look-alikes are the single letters of Unicode's confusables table (UTS #39) that common Latin fonts draw alike.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+import unicodedata
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+TEXT_CHARS_MAX = 262_144  # of a longer text both ends are read, half each
+PAYLOADS_MAX = 16
+PAYLOAD_CHARS_MAX = 65_536
+PAYLOAD_CHARS_MIN = 24  # encoded; shorter runs are words and identifiers
+
+_LOOKALIKES = dict(
+    zip(
+        "аАВсСԁеЕғɡҺһНіІїјЈкКӏмМոоОӨрРԛгѕЅтТυԝхХуУүҮαΑΒϲεΕΗιΙκΚΜνΝοΟρΡτΤυΥχΧΖγօսհցՏԼᎪᏴᏟᎬᎻᎫᏦᏞᎷᏢᏒᏚᎢᏙᎳᏃ",
+        "aABcCdeEfghhHiIijJkKlmMnoOOpPqrsStTuwxXyYyYaABceEHiIkKMvNoOpPtTuYxXZyouhgSLABCEHJKLMPRSTVWZ",
+        strict=True,
+    )
+)
+_INVISIBLE = (
+    "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f"
+    "\ufe00-\ufe0f\ufeff\ufff9-\ufffb\U000e0100-\U000e01ef"
+)
+_TAGS = "\U000e0000-\U000e007f"
+_COMPATIBLE = "\u2070-\u209c\u2100-\u214f\u2460-\u24ff\uff01-\uff5e\U0001d400-\U0001d7ff"
+_ODD = re.compile(
+    rf"(?P<invisible>[{_INVISIBLE}]+)|(?P<tag>[{_TAGS}]+)|(?P<compatible>[{_COMPATIBLE}])"
+    rf"|(?P<stacked>(?<=[A-Za-z])[\u0300-\u036f]+)|(?P<homoglyph>[{''.join(_LOOKALIKES)}])"
+)
+_TAG_RUN = re.compile("[\U000e0020-\U000e007e]+")
+_WORD = re.compile(rf"[\w{_INVISIBLE}]+")
+_LATIN = re.compile("[A-Za-z]")
+
+_LEET = str.maketrans("013457@$|", "oieastasl")
+_LEET_WORD = re.compile(r"(?<![\w@$|])(?=[\w@$|]*[A-Za-z])(?=[\w@$|]*[013457@$|])[\w@$|]{3,40}(?![\w@$|])")
+_SPACED = re.compile(r"(?<!\w)(?:[A-Za-z][ ._*\-]){3,}[A-Za-z](?!\w)")
+_BASE64 = re.compile(rf"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{{{PAYLOAD_CHARS_MIN},}}={{0,2}}")
+_HEX = re.compile(rf"(?<![0-9A-Za-z])(?:[0-9A-Fa-f]{{2}}[ :]?){{{PAYLOAD_CHARS_MIN // 2},}}(?![0-9A-Za-z])")
+_READABLE = re.compile(r"[^\W\d_]{2,}")
+
+
+@dataclass(frozen=True, slots=True)
+class Plain:
+    """Text without disguise, and where each of its characters came from."""
+
+    text: str
+    undone: Mapping[str, int] = field(default_factory=dict)  # kind -> characters undone
+    _runs: tuple[tuple[int, int, bool], ...] = ((0, 0, True),)  # start here, start in the original, copied as it was
+
+    def span(self, start: int, end: int) -> tuple[int, int]:
+        """Where ``text[start:end]``, not empty, lies in the original."""
+        return self._origin(start), self._origin(end - 1) + 1
+
+    def _origin(self, position: int) -> int:
+        start, origin, copied = self._runs[bisect_right(self._runs, position, key=lambda run: run[0]) - 1]
+        return origin + (position - start if copied else 0)
+
+
+def plain(text: str) -> Plain:
+    """``text`` with its disguises undone, except those that :func:`spelled` and :func:`payloads` undo."""
+    if text.isascii():
+        return Plain(text)
+    undone: Counter[str] = Counter()
+    pieces: list[str] = []
+    runs: list[tuple[int, int, bool]] = []
+    length = done = 0
+    for start, end, kind, new in _replacements(text):
+        for piece, origin, copied in ((text[done:start], done, True), (new, start, False)):
+            if piece:
+                runs.append((length, origin, copied))
+                pieces.append(piece)
+                length += len(piece)
+        undone[kind] += end - start
+        done = end
+    if not undone:
+        return Plain(text)
+    runs.append((length, done, True))
+    return Plain("".join([*pieces, text[done:]]), undone, tuple(runs))
+
+
+def bounded(text: str) -> str:
+    """At most TEXT_CHARS_MAX characters: the beginning and the end of a longer text."""
+    half = TEXT_CHARS_MAX // 2
+    return text if len(text) <= TEXT_CHARS_MAX else f"{text[:half]}\n{text[-half:]}"
+
+
+def spelled(text: str) -> str:
+    """Plain ``text`` with leetspeak and spaced letters written as words; for looking up phrases, not for people."""
+    text = _SPACED.sub(lambda found: re.sub(r"[^A-Za-z]", "", found[0]), text)
+    return _LEET_WORD.sub(lambda found: found[0].translate(_LEET), text)
+
+
+def unseen(text: str) -> list[str]:
+    """Readable texts in the tag characters of ``text``: no one writes them by accident, and no one sees them."""
+    return [said for run in _TAG_RUN.findall(text) if _says_something(said := _untagged(run))]
+
+
+def payloads(text: str) -> list[str]:
+    """Readable texts hidden in ``text``, as it came: tag characters, base64, hexadecimal; at most PAYLOADS_MAX."""
+    found = unseen(text)
+    for pattern, decode in ((_BASE64, _base64), (_HEX, _hexadecimal)):
+        for match in pattern.finditer(text):
+            if len(found) >= PAYLOADS_MAX:
+                break
+            decoded = decode(match[0][:PAYLOAD_CHARS_MAX])
+            if decoded is not None and _says_something(decoded):
+                found.append(decoded)
+    return found[:PAYLOADS_MAX]
+
+
+def _replacements(text: str) -> Iterator[tuple[int, int, str, str]]:
+    disguised = _disguised(text)
+    for found in _ODD.finditer(text):
+        kind = found.lastgroup or ""
+        start, end = found.span()
+        if kind == "compatible":
+            new = unicodedata.normalize("NFKC", found[0])
+            if new != found[0]:
+                yield start, end, kind, new
+        elif kind == "homoglyph":
+            if start in disguised:
+                yield start, end, kind, _LOOKALIKES[found[0]]
+        else:
+            yield start, end, kind, ""
+
+
+def _disguised(text: str) -> set[int]:
+    """Where look-alikes stand in words that have Latin letters and no letter without a Latin twin."""
+    if _LATIN.search(text) is None:
+        return set()
+    return {
+        position
+        for found in _WORD.finditer(text)
+        if not found[0].isascii()
+        and _LATIN.search(found[0])
+        and all(letter in _LOOKALIKES or letter.isascii() or not letter.isalpha() for letter in found[0])
+        for position in range(*found.span())
+    }
+
+
+def _untagged(run: str) -> str:
+    return "".join(chr(ord(character) - 0xE0000) for character in run)
+
+
+def _base64(run: str) -> str | None:
+    run = run.rstrip("=").replace("-", "+").replace("_", "/")
+    try:
+        return base64.b64decode(run[: len(run) - (len(run) % 4 == 1)] + "=" * (-len(run) % 4)).decode()
+    except (binascii.Error, ValueError):
+        return None
+
+
+def _hexadecimal(run: str) -> str | None:
+    try:
+        return bytes.fromhex(run.replace(":", " ")).decode()
+    except ValueError:
+        return None
+
+
+def _says_something(text: str) -> bool:
+    """Whether it reads as words of people: printable, and several of them."""
+    printable = sum(character.isprintable() or character.isspace() for character in text)
+    return printable >= 0.95 * len(text) and len(_READABLE.findall(text)) >= 2
