@@ -20,8 +20,6 @@ data, licences and what was measured.
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
-from collections import Counter
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -49,51 +47,109 @@ _WHICH = r"(?:previous|prior|above|earlier|preceding|all|any|every|your|existing
 _RULES = (
     r"(?:instructions?|prompts?|rules|guidelines?|direct(?:ion|ive)s|commands|programming|restrictions|polic(?:y|ies))"
 )
-PHRASES = re.compile(
-    "|".join(
-        (
-            # en
-            rf"\b(?:ignor(?:e|ing)|disregard|forget|override|overwrite|bypass|discard){_GAP}{_WHICH}{_STEP}{_RULES}\b",
-            rf"\b(?:do\W?n.?t|do not|stop|never|no longer)\W+(?:follow|obey)(?:ing)?{_GAP}{_WHICH}{_STEP}{_RULES}\b",
-            rf"\b(?:reveal|show|print|repeat|output|display|leak|tell me|give me|what (?:is|are|was|were)){_STEP}"
-            r"(?:your|the)\W+(?:system|initial|hidden|original|secret)\W+(?:prompt|instructions|message)\b",
-            r"\bdo anything now\b|\byou are (?:now )?(?:in )?(?:DAN|developer mode|jailbroken|god mode)\b",
-            r"\b(?:enable|enter|activate)\W+(?:developer|debug|god|jailbreak|DAN)\W+mode\b",
-            r"\byou(?:'re| are) no longer (?:bound|restricted|limited)\b",
-            # forged markers
-            r"<\|(?:im_start|im_end|system|user|assistant|endoftext|eot_id|start_header_id|end_header_id)\|>",
-            r"\[/?INST\]|<<SYS>>|</?(?:system|admin)(?:_prompt|_message)?>",
-            r"^\W*(?:new )?system (?:prompt|message|instructions?|override)\s*:",
-            # de, fr, es, it, pt, nl
-            rf"\b(?:ignorier|vergiss|vergesst|missachte)\w*{_GAP}(?:anweisung|regeln|vorgaben|instruktion|befehl)\w*",
-            rf"\b(?:ignor|oubli|fais abstraction)\w*{_GAP}(?:instructions|consignes|règles|directives)\b",
-            rf"\b(?:ignor|olvid|haz caso omiso|omit)\w*{_GAP}(?:instrucciones|reglas|indicaciones|órdenes)\b",
-            rf"\b(?:ignor|dimentic|trascur)\w*{_GAP}(?:istruzioni|regole|direttive)\b",
-            rf"\b(?:ignor|esque[cç])\w*{_GAP}(?:instruções|regras|diretrizes)\b",
-            rf"\b(?:negeer|vergeet){_GAP}(?:instructies|regels|opdrachten)\b",
-            # ru, zh, ja, ko
-            rf"\b(?:(?:про)?игнорируй|забудь|не обращай внимания на)\w*{_GAP}(?:инструкци|указани|правил|команд)\w*",
-            r"(?:忽略|无视|無視|忘记|忘掉|忽視).{0,12}(?:指令|指示|说明|規則|规则|提示|要求)",
-            r"(?:指示|命令|ルール|プロンプト|指令).{0,8}(?:無視|忘れ)",
-            r"(?:지시|명령|규칙|프롬프트).{0,8}(?:무시|잊)",
-        )
+_RULE_STEMS = ("instruct", "prompt", "rules", "guideline", "direct", "command", "programming", "restrict", "polic")
+_ORDERS: tuple[tuple[tuple[str, ...], tuple[str, ...], str], ...] = (
+    # one of these, and one of those, must be in the text in lower case for the pattern to be tried at all
+    (
+        ("ignor", "disregard", "forget", "override", "overwrite", "bypass", "discard"),
+        _RULE_STEMS,
+        rf"\b(?:ignor(?:e|ing)|disregard|forget|override|overwrite|bypass|discard){_GAP}{_WHICH}{_STEP}{_RULES}\b",
     ),
-    re.IGNORECASE | re.MULTILINE,
+    (
+        ("follow", "obey"),
+        _RULE_STEMS,
+        rf"\b(?:do\W?n.?t|do not|stop|never|no longer)\W+(?:follow|obey)(?:ing)?{_GAP}{_WHICH}{_STEP}{_RULES}\b",
+    ),
+    (
+        ("system", "initial", "hidden", "original", "secret"),
+        ("prompt", "instructions", "message"),
+        rf"\b(?:reveal|show|print|repeat|output|display|leak|tell me|give me|what (?:is|are|was|were)){_STEP}"
+        r"(?:your|the)\W+(?:system|initial|hidden|original|secret)\W+(?:prompt|instructions|message)\b",
+    ),
+    (
+        ("system prompt", "system message", "system instruction", "system override"),
+        (":",),
+        r"(?m:^)\W*(?:new )?system (?:prompt|message|instructions?|override)\s*:",
+    ),
+    (("do anything now",), ("",), r"\bdo anything now\b"),
+    (
+        ("you are ",),
+        ("dan", " mode", "jailbr"),
+        r"\byou are (?:now )?(?:in )?(?:dan|developer mode|jailbroken|god mode)\b",
+    ),
+    (
+        (" mode",),
+        ("enable", "enter", "activate"),
+        r"\b(?:enable|enter|activate)\W+(?:developer|debug|god|jailbreak|dan)\W+mode\b",
+    ),
+    (
+        ("no longer ",),
+        ("bound", "restricted", "limited"),
+        r"\byou(?:'re| are) no longer (?:bound|restricted|limited)\b",
+    ),
+    # forged markers
+    (
+        ("<|",),
+        ("|>",),
+        r"<\|(?:im_start|im_end|system|user|assistant|endoftext|eot_id|start_header_id|end_header_id)\|>",
+    ),
+    (("[inst]", "[/inst]", "<<sys>>"), ("",), r"\[/?inst\]|<<sys>>"),
+    (("system", "admin"), ("</", ">"), r"</?(?:system|admin)(?:_prompt|_message)?>"),
+    # de, fr, es, it, pt, nl, ru, zh, ja, ko
+    (
+        ("ignorier", "vergiss", "vergesst", "missachte"),
+        ("anweisung", "regeln", "vorgaben", "instruktion", "befehl"),
+        rf"\b(?:ignorier|vergiss|vergesst|missachte)\w*{_GAP}(?:anweisung|regeln|vorgaben|instruktion|befehl)\w*",
+    ),
+    (
+        ("ignor", "oubli", "fais abstraction"),
+        ("instructions", "consignes", "règles", "directives"),
+        rf"\b(?:ignore[sz]?|oublie[rsz]?|fais abstraction){_GAP}(?:les|tes|vos|ces|mes|des)\W+(?:\w+\W+){{0,2}}?"
+        r"(?:instructions|consignes|règles|directives)\b",
+    ),
+    (
+        ("ignor", "olvid", "caso omiso", "omit"),
+        ("instrucciones", "reglas", "indicaciones", "órdenes"),
+        rf"\b(?:ignor|olvid|haz caso omiso|omit)\w*{_GAP}(?:instrucciones|reglas|indicaciones|órdenes)\b",
+    ),
+    (
+        ("ignor", "dimentic", "trascur"),
+        ("istruzioni", "regole", "direttive"),
+        rf"\b(?:ignor|dimentic|trascur)\w*{_GAP}(?:istruzioni|regole|direttive)\b",
+    ),
+    (
+        ("ignor", "esque"),
+        ("instruções", "regras", "diretrizes"),
+        rf"\b(?:ignor|esque[cç])\w*{_GAP}(?:instruções|regras|diretrizes)\b",
+    ),
+    (
+        ("negeer", "vergeet"),
+        ("instructies", "regels", "opdrachten"),
+        rf"\b(?:negeer|vergeet){_GAP}(?:instructies|regels|opdrachten)\b",
+    ),
+    (
+        ("игнорируй", "забудь", "не обращай внимания на"),
+        ("инструкци", "указани", "правил", "команд"),
+        rf"\b(?:(?:про)?игнорируй|забудь|не обращай внимания на)\w*{_GAP}(?:инструкци|указани|правил|команд)\w*",
+    ),
+    (
+        ("忽略", "无视", "無視", "忘记", "忘掉", "忽視"),
+        ("指令", "指示", "说明", "規則", "规则", "提示", "要求"),
+        r"(?:忽略|无视|無視|忘记|忘掉|忽視).{0,12}(?:指令|指示|说明|規則|规则|提示|要求)",
+    ),
+    (("無視", "忘れ"), ("指示", "命令", "ルール", "プロンプト"), r"(?:指示|命令|ルール|プロンプト).{0,8}(?:無視|忘れ)"),
+    (("무시", "잊"), ("지시", "명령", "규칙", "프롬프트"), r"(?:지시|명령|규칙|프롬프트).{0,8}(?:무시|잊)"),
 )
-_STEMS = re.compile(  # what every phrase has: a text without any of it needs no closer look
-    "instru|prompt|rule|guideline|direct|command|programming|restrict|polic|anything now|you are|mode|longer"
-    "|<|\\[/?inst|system|anweisung|regel|vorgaben|instruktion|befehl|consignes|règles|reglas|indicaciones"
-    "|órdenes|istruzioni|regole|regras|diretrizes|opdrachten|инструкци|указани|правил|команд|[指说規规提要命プル지명규프]",
-    re.IGNORECASE,
-)
+PHRASES = tuple((ones, others, re.compile(pattern)) for ones, others, pattern in _ORDERS)
 
 # What orders to a model are made of; a sentence of a document with most of them is read by the head.
-_CUES = re.compile(
-    r"\b(?:your|you|please|reply|respon[ds]\w*|answer|output|code|snippet|message|instead|ignore|assistant|AI|include|add"
-    r"|provide|use|write|make|ensure|translate|explain|summari[sz]e|describe|list|suggest|give|tell|create|generate"
-    r"|modify|append|insert|integrate|incorporate|say|send|click|visit|call|run|execute)\b|[?？]|```",
-    re.IGNORECASE,
-)
+_CUE_WORDS = """
+    your you please reply respond response answer output code snippet message instead ignore assistant ai include add
+    provide use write make ensure translate explain summarize summarise describe list suggest give tell create generate
+    modify append insert integrate incorporate say send click visit call run execute
+"""
+_CUES = frozenset(_CUE_WORDS.split())
+_LATIN_WORD = re.compile("[a-z]+")
 _BREAK = re.compile(r"[.!?:;]\s+|[。！？\n]\s*")
 
 
@@ -193,13 +249,20 @@ def sentences(text: str) -> list[tuple[int, int]]:
 def orders(context: str) -> list[str]:
     """The SENTENCES_MAX sentences of ``context`` that most sound like orders or questions to its reader, in order."""
     context = plain(bounded(context)).text
-    places = sentences(context)
-    starts = [start for start, _ in places]
-    cues = Counter(bisect_right(starts, cue.start()) - 1 for cue in _CUES.finditer(context))
-    density = {index: n / (CUE_CHARS + places[index][1] - places[index][0]) for index, n in cues.items()}
-    most = sorted(sorted(density, key=lambda index: (-density[index], index))[:SENTENCES_MAX])
-    return [context[slice(*places[index])].strip() for index in most]
+    density: dict[tuple[int, int], float] = {}
+    for start, end in sentences(context):
+        sentence = context[start:end].lower()
+        cues = len(_CUES.intersection(_LATIN_WORD.findall(sentence))) + ("?" in sentence or "？" in sentence)
+        if cues or "```" in sentence:
+            density[start, end] = cues / (CUE_CHARS + end - start)
+    most = sorted(density, key=lambda place: (-density[place], place))[:SENTENCES_MAX]
+    return [context[slice(*place)].strip() for place in sorted(most)]
 
 
 def _says(text: str) -> bool:
-    return _STEMS.search(text) is not None and PHRASES.search(text) is not None
+    text = text.lower()
+    return any(
+        pattern.search(text) is not None
+        for ones, others, pattern in PHRASES
+        if any(stem in text for stem in ones) and any(stem in text for stem in others)
+    )
