@@ -4,6 +4,7 @@
 VENV ?= .venv
 BIN := $(VENV)/bin
 SCRIPTS := tools/install-servers
+TOGETHER := -n 2 --dist loadfile
 BENCHES := $(filter-out __init__,$(basename $(notdir $(wildcard bench/*.py))))
 
 .DEFAULT_GOAL := help
@@ -23,14 +24,14 @@ demo: $(VENV)/.runs
 setup: $(VENV)/.tests
 
 test: setup
-	$(BIN)/python -m pytest -q $(ARGS)
+	$(BIN)/python -m pytest -q $(TOGETHER) $(ARGS)
 
 check: setup
 	$(BIN)/ruff check . $(SCRIPTS)
 	$(BIN)/ruff format --check . $(SCRIPTS)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -q $(ARGS)
+	$(BIN)/python -m pytest -q $(TOGETHER) $(ARGS)
 
 servers:
 	tools/install-servers $(ARGS)

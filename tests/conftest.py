@@ -37,7 +37,7 @@ SERVER_OF_FIXTURE = {
     "s3_server": "s3",
     "chromium": "chromium",
 }
-_skipped = pytest.StashKey[dict[str, str]]()
+SKIPPED = "skipped although servers are required"  # the property of a report that says so, whichever process ran it
 
 hypothesis.settings.register_profile(
     "ci",
@@ -49,8 +49,32 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
+class RequiredServers:
+    """Where servers are required, a skipped test of theirs fails the session."""
+
+    def __init__(self) -> None:
+        self.skipped: dict[str, str] = {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        for name, reason in report.user_properties:
+            if name == SKIPPED:
+                self.skipped[report.nodeid] = str(reason)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if self.skipped and session.exitstatus in {0, 5}:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if self.skipped:
+            terminalreporter.section(SKIPPED, red=True)
+            for test, reason in self.skipped.items():
+                terminalreporter.line(f"{test}: {reason}")
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[_skipped] = {}
+    if REQUIRED:
+        config.pluginmanager.register(RequiredServers())
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
@@ -80,23 +104,8 @@ def pytest_runtest_makereport(
     if report.skipped and not hasattr(report, "wasxfail") and any(item.iter_markers("server")):
         reason = str(report.longrepr[2]) if isinstance(report.longrepr, tuple) else str(report.longrepr)
         if "../shared" not in reason:
-            item.config.stash[_skipped][item.nodeid] = reason
+            report.user_properties.append((SKIPPED, reason))
     return report
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Where servers are required, a skipped test of theirs fails the session."""
-    if REQUIRED and session.config.stash[_skipped] and session.exitstatus in {0, 5}:
-        session.exitstatus = pytest.ExitCode.TESTS_FAILED
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Say which skipped tests failed the session."""
-    if REQUIRED and config.stash[_skipped]:
-        terminalreporter.section("skipped although servers are required", red=True)
-        for test, reason in config.stash[_skipped].items():
-            terminalreporter.line(f"{test}: {reason}")
 
 
 @pytest.fixture(scope="session")

@@ -31,7 +31,7 @@ def test_it():
 """
 
 
-def run(folder: Path, test: str, *, required: bool) -> subprocess.CompletedProcess[str]:
+def run(folder: Path, test: str, *arguments: str, required: bool) -> subprocess.CompletedProcess[str]:
     """Run a test under the suite's own conftest, on a machine that has no server installed."""
     file = folder / "test_it.py"
     file.write_text(test, encoding="utf-8")
@@ -40,7 +40,19 @@ def run(folder: Path, test: str, *, required: bool) -> subprocess.CompletedProce
     environ |= {"ASSAY_SERVERS": str(folder / "none"), "PYTHONPATH": str(installed.REPOSITORY)}
     environ |= {"ASSAY_REQUIRE_SERVERS": "1"} if required else {}
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "tests.conftest", "-p", "no:cacheprovider", "-rs", "-q", str(file)],
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-p",
+            "tests.conftest",
+            "-p",
+            "no:cacheprovider",
+            "-rs",
+            "-q",
+            *arguments,
+            str(file),
+        ],
         cwd=folder,
         env=environ,
         stdin=subprocess.DEVNULL,
@@ -69,8 +81,11 @@ def test_an_absent_server_fails_where_servers_are_required(tmp_path: Path, test:
     assert "skipped" not in done.stdout
 
 
-def test_a_servers_test_that_skips_itself_fails_the_session_where_servers_are_required(tmp_path: Path) -> None:
-    done = run(tmp_path, SKIPS_ITSELF.format(reason="not today"), required=True)
+@pytest.mark.parametrize("together", [(), ("-n", "1")], ids=["in-one-process", "in-workers"])
+def test_a_servers_test_that_skips_itself_fails_the_session_where_servers_are_required(
+    tmp_path: Path, together: tuple[str, ...]
+) -> None:
+    done = run(tmp_path, SKIPS_ITSELF.format(reason="not today"), *together, required=True)
 
     assert done.returncode == 1, done.stdout
     assert "skipped although servers are required" in done.stdout
