@@ -170,12 +170,19 @@ def _injection(loader: _Loader) -> Signal:
     return Injection(loader.encoder)
 
 
+def _pii() -> Signal:
+    from signals.pii import Pii  # noqa: PLC0415 - tables of phone numbers
+
+    return Pii()
+
+
 SIGNALS: dict[str, Callable[[_Loader], Signal]] = {
     "toxicity": _toxicity,
     "context_novelty": lambda _: ContextNovelty(),
     "embedding": _embedding,
     "degeneration": lambda _: Degeneration(),
     "injection": _injection,
+    "pii": lambda _: _pii(),
 }
 
 
