@@ -84,7 +84,9 @@ SIGNALS: tuple[SignalEntry, ...] = (
     ),
     SignalEntry("degeneration", (Side.OUTPUT,), "How broken the answer is: 1 when empty, cut off or repeating itself."),
     SignalEntry("injection", (Side.INPUT,), "How much the question tries to take the model over: 1 an attack."),
-    SignalEntry("pii", (Side.INPUT, Side.OUTPUT), "Gravest personal data in the text: 0.55 contact, 0.9 identity, 1 secret."),
+    SignalEntry(
+        "pii", (Side.INPUT, Side.OUTPUT), "Gravest personal data in the text: 0.55 contact, 0.9 identity, 1 secret."
+    ),
     SignalEntry("context_injection", (Side.INPUT,), "How much the context holds orders to the model: 1 an attack."),
 )
 
