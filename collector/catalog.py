@@ -87,6 +87,8 @@ SIGNALS: tuple[SignalEntry, ...] = (
     SignalEntry(
         "pii", (Side.INPUT, Side.OUTPUT), "Gravest personal data in the text: 0.55 contact, 0.9 identity, 1 secret."
     ),
+    SignalEntry("refusal", (Side.OUTPUT,), "How much the answer declines: 0.45 does not know, 1 refuses."),
+    SignalEntry("language", (Side.OUTPUT,), "Probability that the answer speaks another language than the question."),
     SignalEntry("context_injection", (Side.INPUT,), "How much the context holds orders to the model: 1 an attack."),
 )
 

@@ -26,6 +26,7 @@ import numpy as np
 from signals.batch import Batch, Signal
 from signals.degeneration import Degeneration
 from signals.groundedness import ContextNovelty
+from signals.refusal import Refusal
 from signals.runtime.weights import WeightsError
 from signals.types import Abstention, Bools, Embeddings, Exchange, ScoreColumn, ScoreSpec, SuiteScores
 
@@ -170,6 +171,12 @@ def _injection(loader: _Loader) -> Signal:
     return Injection(loader.encoder)
 
 
+def _language() -> Signal:
+    from signals.language import Language  # noqa: PLC0415 - 80 MB of n-grams
+
+    return Language()
+
+
 def _pii() -> Signal:
     from signals.pii import Pii  # noqa: PLC0415 - tables of phone numbers
 
@@ -183,6 +190,8 @@ SIGNALS: dict[str, Callable[[_Loader], Signal]] = {
     "degeneration": lambda _: Degeneration(),
     "injection": _injection,
     "pii": lambda _: _pii(),
+    "refusal": lambda _: Refusal(),
+    "language": lambda _: _language(),
 }
 
 

@@ -45,6 +45,8 @@ def test_the_default_suite_has_the_documented_columns(suite: Suite) -> None:
         "context_injection_input",
         "pii_input",
         "pii_output",
+        "refusal_output",
+        "language_output",
     ]
     assert {found.side for found in suite.score([EXCHANGE]).embeddings} == {Side.INPUT, Side.OUTPUT}
 
@@ -73,8 +75,8 @@ def test_without_its_encoder_every_signal_that_stands_on_it_fails_and_the_cheap_
 
     assert set(scores.failures) == {"toxicity", "embedding", "injection"}
     assert scores.embeddings == ()
-    standing = {found.spec.column for found in scores.columns if found.abstentions[0] != Abstention.FAILED}
-    assert standing == {"context_novelty_output", "degeneration_output", "pii_input", "pii_output"}
+    failed = {found.spec.signal for found in scores.columns if found.abstentions[0] == Abstention.FAILED}
+    assert failed == {"toxicity", "injection", "context_injection"}
 
 
 def test_each_distinct_text_is_encoded_once_for_all_who_ask(suite: Suite) -> None:

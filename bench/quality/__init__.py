@@ -1,0 +1,1 @@
+"""Quality of the signals on labelled data, beside what users would pick instead."""
