@@ -7,8 +7,8 @@ Sees: an answer that falls into another language or script than it was asked in,
 see: a switch inside an answer (the first CHARS_MAX letters decide), very short texts, close relatives (they count as
 one: :data:`RELATED`), romanised writing, whether the language is good. Code, links and JSON are no language and are
 left out.
-Range 0 (the same) .. 1 (another). Abstains without an answer; as not applicable without a question, where either text is
-too short or unclear, and where the question names a language (a translation is no mismatch).
+Range 0 (the same) .. 1 (another). Abstains without an answer; as not applicable without a question, where either text
+is too short or unclear, and where the question names a language (a translation is no mismatch).
 Cost: two walks over at most CHARS_MAX characters, about 0.1 ms each; 80 MB of memory a process.
 """
 
