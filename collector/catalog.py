@@ -89,6 +89,11 @@ SIGNALS: tuple[SignalEntry, ...] = (
     ),
     SignalEntry("refusal", (Side.OUTPUT,), "How much the answer declines: 0.45 does not know, 1 refuses."),
     SignalEntry("language", (Side.OUTPUT,), "Probability that the answer speaks another language than the question."),
+    SignalEntry("format", (Side.OUTPUT,), "How far the answer is from the JSON or the tool call that was asked for."),
+    SignalEntry("relevance", (Side.OUTPUT,), "How far the answer is from the topic of the question: 1 something else."),
+    SignalEntry("disagreement", (Side.OUTPUT,), "How much several answers to one request differ from each other."),
+    SignalEntry("perplexity", (Side.OUTPUT,), "How unsure the model was of its words: 1 - 1 / perplexity."),
+    SignalEntry("low_confidence", (Side.OUTPUT,), "Share of tokens that the model gave less than a half."),
     SignalEntry("context_injection", (Side.INPUT,), "How much the context holds orders to the model: 1 an attack."),
 )
 

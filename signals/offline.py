@@ -40,10 +40,12 @@ def score_file(
     """Score every row of ``source`` into ``output`` and keep its own fields.
 
     Fields: ``input``, ``output``, ``context`` (text, or a list of texts), ``system``, ``reference``,
-    ``finish_reason``, ``tool_calls`` (a number), ``failed`` (true or false). For each score column two are added:
-    its value, null where the signal abstains, and ``<column>_reason``, null where it scores. A bad line goes to
-    ``explain`` with its number and is left out. The output appears under its name only when it is whole; at any time
-    one batch is in memory. Raises TableError for a file that cannot be read or written.
+    ``finish_reason``, ``tool_calls`` (a number, or a list of ``name`` and ``arguments``), ``failed`` (true or
+    false), ``outputs`` (several answers to one request), ``tools`` (their definitions), ``response_format``,
+    ``logprobs`` (a list of numbers). For each score column two are added: its value, null where the signal
+    abstains, and ``<column>_reason``, null where it scores. A bad line goes to ``explain`` with its number and
+    is left out. The output appears under its name only when it is whole; at any time one batch is in memory.
+    Raises TableError for a file that cannot be read or written.
     """
     if output.suffix not in OUTPUTS:
         raise TableError(f"{output}: the output must be .jsonl, .parquet or .csv")
@@ -72,13 +74,43 @@ def score_file(
 
 def exchange_of(row: Row) -> Exchange:
     """The exchange that a row holds; raises BadLine where a field has a type that cannot be meant."""
-    texts = {name: _text(name, row.get(name)) for name in TEXT_FIELDS}
+    texts: dict[str, Any] = {name: _text(name, row.get(name)) for name in TEXT_FIELDS}
     calls, failed = row.get("tool_calls") or 0, row.get("failed") or False
+    made: tuple[tuple[str | None, str | None], ...] = ()
     if isinstance(calls, list):
-        calls = len(calls)
+        made, calls = tuple(_call(call) for call in calls), len(calls)
     if not isinstance(calls, int) or not isinstance(failed, bool):
         raise BadLine("tool_calls must be a number or a list, failed true or false")
-    return Exchange(**texts, tool_calls=int(calls), failed=failed)
+    return Exchange(
+        **texts,
+        tool_calls=int(calls),
+        failed=failed,
+        outputs=_list(row, "outputs", str),
+        calls=made,
+        tools=_json(row.get("tools")),
+        response_format=_json(row.get("response_format")),
+        logprobs=tuple(float(value) for value in _list(row, "logprobs", (int, float))),
+    )
+
+
+def _call(call: Any) -> tuple[str | None, str | None]:
+    """One tool call, as OpenAI or as Assay prints it; one of another shape has neither name nor arguments."""
+    if not isinstance(call, dict):
+        return None, None
+    inner = call["function"] if isinstance(call.get("function"), dict) else call
+    name = inner.get("name")
+    return (name if isinstance(name, str) else None), _json(inner.get("arguments"))
+
+
+def _json(value: Any) -> str | None:
+    return value if value is None or isinstance(value, str) else json.dumps(value, default=str)
+
+
+def _list(row: Row, name: str, kind: Any) -> tuple[Any, ...]:
+    value = row.get(name) or []
+    if not isinstance(value, list) or not all(isinstance(item, kind) for item in value):
+        raise BadLine(f"{name} must be a list of {'texts' if kind is str else 'numbers'}")
+    return tuple(value)
 
 
 def _text(name: str, value: Any) -> str | None:

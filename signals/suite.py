@@ -26,6 +26,7 @@ import numpy as np
 from signals.batch import Batch, Signal
 from signals.degeneration import Degeneration
 from signals.groundedness import ContextNovelty
+from signals.perplexity import Perplexity
 from signals.refusal import Refusal
 from signals.runtime.weights import WeightsError
 from signals.types import Abstention, Bools, Embeddings, Exchange, ScoreColumn, ScoreSpec, SuiteScores
@@ -171,6 +172,24 @@ def _injection(loader: _Loader) -> Signal:
     return Injection(loader.encoder)
 
 
+def _relevance(loader: _Loader) -> Signal:
+    from signals.relevance import Relevance  # noqa: PLC0415 - torch
+
+    return Relevance(loader.encoder.version)
+
+
+def _agreement(loader: _Loader) -> Signal:
+    from signals.agreement import Agreement  # noqa: PLC0415 - torch
+
+    return Agreement(loader.encoder)
+
+
+def _format() -> Signal:
+    from signals.format import Format  # noqa: PLC0415 - jsonschema
+
+    return Format()
+
+
 def _language() -> Signal:
     from signals.language import Language  # noqa: PLC0415 - 80 MB of n-grams
 
@@ -191,6 +210,10 @@ SIGNALS: dict[str, Callable[[_Loader], Signal]] = {
     "injection": _injection,
     "pii": lambda _: _pii(),
     "refusal": lambda _: Refusal(),
+    "format": lambda _: _format(),
+    "relevance": _relevance,
+    "disagreement": _agreement,
+    "perplexity": lambda _: Perplexity(),
     "language": lambda _: _language(),
 }
 

@@ -45,6 +45,12 @@ class Exchange(NamedTuple):  # the cheapest immutable object to make, and one is
     finish_reason: str | None = None
     tool_calls: int = 0  # an answer that only calls tools has no text, and that is no fault
     failed: bool = False  # the request ended in an error
+    outputs: tuple[str, ...] = ()  # the answers one by one where the request asked for several; else may be empty
+    calls: tuple[tuple[str | None, str | None], ...] = ()  # tools called: name, arguments as JSON text
+    tools: str | None = None  # the tools that the request offered: JSON text in the shape of any provider
+    response_format: str | None = None  # "json", or JSON text with the schema that the answer had to fit
+    logprobs: tuple[float, ...] = ()  # natural logarithms, one a token of the answer
+    whole: bool = True  # False: the trace cut a text of this exchange
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -46,6 +46,11 @@ def test_the_default_suite_has_the_documented_columns(suite: Suite) -> None:
         "pii_input",
         "pii_output",
         "refusal_output",
+        "format_output",
+        "relevance_output",
+        "disagreement_output",
+        "perplexity_output",
+        "low_confidence_output",
         "language_output",
     ]
     assert {found.side for found in suite.score([EXCHANGE]).embeddings} == {Side.INPUT, Side.OUTPUT}
@@ -73,10 +78,10 @@ def test_without_its_encoder_every_signal_that_stands_on_it_fails_and_the_cheap_
 
     scores = Suite(suite._signals, Gone()).score([EXCHANGE])
 
-    assert set(scores.failures) == {"toxicity", "embedding", "injection"}
+    assert set(scores.failures) == {"toxicity", "embedding", "injection", "relevance"}
     assert scores.embeddings == ()
     failed = {found.spec.signal for found in scores.columns if found.abstentions[0] == Abstention.FAILED}
-    assert failed == {"toxicity", "injection", "context_injection"}
+    assert failed == {"toxicity", "injection", "context_injection", "relevance"}
 
 
 def test_each_distinct_text_is_encoded_once_for_all_who_ask(suite: Suite) -> None:

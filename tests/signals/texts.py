@@ -43,4 +43,10 @@ exchanges = st.builds(
     finish_reason=st.sampled_from([None, "stop", "length", "content_filter", "\ud800"]),
     tool_calls=st.integers(0, 3),
     failed=st.booleans(),
+    outputs=st.lists(any_text.map(lambda text: text or ""), max_size=3).map(tuple),
+    calls=st.lists(st.tuples(any_text, st.one_of(any_text, st.just('{"city": 1}'))), max_size=2).map(tuple),
+    tools=st.one_of(any_text, st.just('[{"name": "\ud800", "parameters": {"type": "object"}}]')),
+    response_format=st.one_of(any_text, st.just("json"), st.just('{"type": "object", "properties": {}}')),
+    logprobs=st.lists(st.floats(max_value=0.5), max_size=3).map(tuple),
+    whole=st.booleans(),
 )
