@@ -1,6 +1,6 @@
-"""How large the view is: one hour of a million calls in 200 series with four signals, as a chain of 10-second deltas.
+"""How large the view is: one hour of a million calls in 200 series, as a chain of 10-second deltas.
 
-    python -m bench.store_size [--calls 1000000] [--series 200]
+    python -m bench.store_size [--calls 1000000] [--series 200] [--scores 4]
 
 Scores follow a beta(0.3, 8), latencies a lognormal; every delta passes through the store as it would live, and every
 minute of it a snapshot is published, which packs the file when over a quarter of it is free. Prints how large the file
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -36,13 +37,19 @@ BEGIN = 1_790_000_000 // 3_600 * 3_600
 SECONDS = 3_600
 FLUSH = 10
 STREAM = Stream("otlp_spans", "bench", 0)
-SUITE = tuple(
+COLUMNS = tuple(
     SuiteEntry(signal=signal, side=side, version="1", weights="0123abcd")
     for signal, side in (
         ("toxicity", "input"),
         ("toxicity", "output"),
-        ("groundedness", "output"),
+        ("context_novelty", "output"),
         ("degeneration", "output"),
+        ("injection", "input"),
+        ("context_injection", "input"),
+        ("pii", "input"),
+        ("pii", "output"),
+        ("refusal", "output"),
+        ("language", "output"),
     )
 )
 DIMENSIONS = 384
@@ -52,11 +59,13 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("--calls", type=int, default=1_000_000)
     arguments.add_argument("--series", type=int, default=200)
+    arguments.add_argument("--scores", type=int, default=4, help="score columns of a call")
     args = arguments.parse_args()
+    suite = COLUMNS[: args.scores]
     with tempfile.TemporaryDirectory() as folder:
         config = Config.model_validate({"source": {"otlp": {}}, "data": folder})
         chain = open_chain(config)
-        fill(chain, args.calls, args.series)
+        fill(chain, args.calls, args.series, suite)
         materialiser = Materialiser(chain, Store(config))
         snapshots = Snapshots(config.data, 1)
         spent, live = follow(materialiser, chain, snapshots)
@@ -68,7 +77,7 @@ def main() -> None:
         packed = materialiser.store.database.path.stat().st_size
         objects = sum(path.stat().st_size for path in Path(folder, "chain").rglob("*.parquet"))
         per_million = 1_000_000 / args.calls / 1e6
-        print(f"{args.calls} calls, {args.series} series, {len(SUITE)} signals, {SECONDS // FLUSH} deltas")
+        print(f"{args.calls} calls, {args.series} series, {len(suite)} score columns, {SECONDS // FLUSH} deltas")
         print(f"DuckDB, at most   {live * per_million:8.1f} MB per 1 M calls, between two packings")
         print(f"DuckDB, at last   {packed * per_million:8.1f} MB per 1 M calls")
         print(f"snapshot          {published.stat().st_size * per_million:8.1f} MB per 1 M calls")
@@ -93,14 +102,14 @@ def follow(materialiser: Materialiser, chain: Chain, snapshots: Snapshots) -> tu
     return spent, most
 
 
-def fill(chain: Chain, calls: int, series: int) -> None:
+def fill(chain: Chain, calls: int, series: int, suite: Sequence[SuiteEntry]) -> None:
     rng = np.random.default_rng(1)
     each = calls // (SECONDS // FLUSH)
     for number in range(SECONDS // FLUSH):
-        chain.append(delta(rng, number * each, each, series, BEGIN + number * FLUSH))
+        chain.append(delta(rng, number * each, each, series, BEGIN + number * FLUSH, suite))
 
 
-def delta(rng: np.random.Generator, start: int, n: int, series: int, at: int) -> Delta:
+def delta(rng: np.random.Generator, start: int, n: int, series: int, at: int, suite: Sequence[SuiteEntry]) -> Delta:
     which = rng.integers(0, series, n)
     words = {
         "service": ("service", which % 20),
@@ -137,12 +146,12 @@ def delta(rng: np.random.Generator, start: int, n: int, series: int, at: int) ->
             columns[field.name] = pa.array([constants[field.name]] * n).dictionary_encode().cast(field.type)
         else:
             columns[field.name] = pa.nulls(n, field.type)
-    for entry in SUITE:
+    for entry in suite:
         scores = (rng.beta(0.3, 8, n) * 1e6).astype(np.int32)
         columns[score_field(entry.spec()).name] = pa.array(np.where(rng.random(n) < 0.05, -1, scores).astype(np.int32))
     footer = Footer(
         topic=STREAM.topic, epoch=STREAM.epoch, partition=0, start=start, next=start + n, records=n, consumed=n,
-        suites={"bench": SUITE}, resume_at=float(at + FLUSH),
+        suites={"bench": tuple(suite)}, resume_at=float(at + FLUSH),
     )  # fmt: skip
     return Delta(footer=footer, calls=pa.table(columns), embeddings=embeddings(rng, n, at))
 
