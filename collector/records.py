@@ -133,6 +133,9 @@ class LLMCall(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     latency_seconds: float | None = None
     ttft_seconds: float | None = None
     context_documents: tuple[str, ...] = ()
+    tool_definitions: str | None = None  # the tools that the request offered: JSON text in its provider's shape
+    response_format: str | None = None  # "json", or JSON text of the format object or schema that was asked for
+    logprobs: tuple[float, ...] = ()  # natural logarithms, one a token of the first answer
     dropped_attributes: int = 0
     unjoined: bool = False  # waited for events that a table of its dialect promised, and none came
 

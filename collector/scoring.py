@@ -45,14 +45,21 @@ def exchange(call: LLMCall, context: str | None) -> Exchange:
     outputs = call.outputs
     texts = [output.text for output in outputs if output.text]
     known = bool(outputs) and call.content in _ARRIVED
+    calls = [(made.name, made.arguments) for output in outputs for made in output.tool_calls]
     return Exchange(
         input=call.last_user_text,
         output="\n\n".join(texts) if texts else ("" if known else None),
         context=context,
         system=call.system,
         finish_reason=outputs[0].finish_reason if outputs else None,
-        tool_calls=sum([len(output.tool_calls) for output in outputs]),
+        tool_calls=len(calls),
         failed=call.error is not None,
+        outputs=tuple(texts) if len(texts) > 1 else (),
+        calls=tuple(calls),
+        tools=call.tool_definitions,
+        response_format=call.response_format,
+        logprobs=call.logprobs,
+        whole=call.content is Content.CAPTURED,
     )
 
 

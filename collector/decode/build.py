@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from collector.config import LimitsConfig
-from collector.decode import dialects, values
+from collector.decode import asked, dialects, values
 from collector.decode.fields import Fields, dialect_of, error_of, provider_of
 from collector.decode.messages import SYSTEM_ROLES, Turn
 from collector.decode.shapes import shape_of
@@ -45,6 +45,7 @@ def build_call(
     service = source.service
     if service == "unknown_service":
         service = first_text(fields.attributes, dialects.SPAN_SERVICE) or service
+    asks = fields.shape.asks
     seconds = (span.ended_at - span.started_at) / 1e9 if span.ended_at >= span.started_at > 0 else None
     texts = tuple(text for text in (cutter.cut(text) for text in documents) if text)
     said.truncated |= cutter.used
@@ -79,6 +80,9 @@ def build_call(
         latency_seconds=seconds,
         ttft_seconds=_ttft(span, fields, stream),
         context_documents=texts,
+        tool_definitions=asked.tool_definitions(fields, limits.text_chars_max) if asks else None,
+        response_format=asked.response_format(fields, limits.text_chars_max) if asks else None,
+        logprobs=asked.logprobs(fields) if asks else (),
         dropped_attributes=span.dropped,
         unjoined=unjoined and not said.captured,
     )

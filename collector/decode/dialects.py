@@ -243,6 +243,19 @@ MESSAGE_KEYS: Final = frozenset(
 )
 RAW_KEYS: Final = frozenset({RAW_INPUT, RAW_OUTPUT})
 
+# ── what was asked of the answer ──────────────────────────────────────────────────────────────────────────────────────
+TOOL_DEFINITIONS: Final = ("gen_ai.tool.definitions", "ai.prompt.tools")
+RESPONSE_FORMATS: Final = (
+    *("gen_ai.request.structured_output_schema", "gen_ai.request.response_format"),
+    *("gen_ai.openai.request.response_format", "gen_ai.output.type"),
+)
+OBJECT_OPERATIONS: Final = ("ai.generateObject.doGenerate", "ai.streamObject.doStream")
+REQUEST_PARAMETERS: Final = ("llm.invocation_parameters", "mlflow.spanInputs", "langfuse.observation.input")
+RAW_RESPONSES: Final = (RAW_OUTPUT, "mlflow.spanOutputs", "langfuse.observation.output")
+ASKED_KEYS: Final = frozenset(
+    {*TOOL_DEFINITIONS, *RESPONSE_FORMATS, *REQUEST_PARAMETERS, *RAW_RESPONSES, "ai.operationId"}
+)
+
 # ── log events and span events ────────────────────────────────────────────────────────────────────────────────────
 DETAILS_EVENT: Final = "gen_ai.client.inference.operation.details"
 MESSAGE_EVENTS: Final = {
@@ -303,6 +316,8 @@ FAMILIES: Final = {
     "llm.choices.": "output",
     "retrieval.documents.": "documents",
     "reranker.output_documents.": "reranked",
+    "llm.tools.": "tools",
+    "llm.request.functions.": "functions",
 }
 VARIABLES: Final = "gen_ai.prompt.variable."
 
@@ -336,6 +351,6 @@ WANTED: Final = frozenset(
         *(alias.key for aliases in FIELDS.values() for alias in aliases),
         *(rule.key for rules in (CALL_RULES, RETRIEVAL_RULES) for rule in rules),
         *(*MESSAGE_KEYS, *RAW_KEYS, *MIME_TYPES.values(), *REFERENCES, *DOCUMENTS, *VARIABLE_SETS, *MARKERS),
-        *(*SPAN_ENVIRONMENT, *SPAN_SERVICE, *EVENT_NAME_KEYS),
+        *(*SPAN_ENVIRONMENT, *SPAN_SERVICE, *EVENT_NAME_KEYS, *ASKED_KEYS),
     }
 )

@@ -7,8 +7,14 @@ from typing import Final, NamedTuple
 
 from collector.decode.dialects import FAMILIES, NATIVE_SCOPES, SCOPE_NAMES, SCOPES, VARIABLES, WANTED
 
-_SILENT: Final = frozenset({"message", "message_content", "tool_call", "function", "document", "prompt", "completion"})
+_SILENT: Final = frozenset(
+    {"message", "message_content", "tool_call", "function", "document", "prompt", "completion", "tool"}
+)
 _FIELDS: Final = frozenset({"role", "content", "text", "contents", "tool_calls", "finish_reason", "reasoning"})
+_ASKED_FIELDS: Final = {
+    "tools": frozenset({"json_schema"}),
+    "functions": frozenset({"name", "description", "parameters"}),
+}
 _SUBFIELDS: Final = frozenset({"type", "text", "name", "arguments"})
 INDEX_MAX: Final = 4_096
 KEY_CHARS_MAX: Final = 200
@@ -42,7 +48,7 @@ def route(key: str) -> Route | None:
 def _indexed(family: str, parts: list[str]) -> Route | None:
     index = _number(parts[0])
     names = [part for part in parts[1:] if part not in _SILENT] or parts[-1:]
-    if index is None or not names or names[0] not in _FIELDS:
+    if index is None or not names or names[0] not in _ASKED_FIELDS.get(family, _FIELDS):
         return None
     field = "content" if names[0] == "text" else names[0]
     if len(names) == 1:

@@ -25,6 +25,7 @@ class Shape(msgspec.Struct, frozen=True, gc=False):
     raw: tuple[str, ...]
     speaks: bool  # has messages as indexed attributes
     variables: bool  # has prompt variables
+    asks: bool  # can say what form the answer should have, or how sure the model was of it
     tells_errors: bool
     tells_streaming: bool  # whether it streamed, or when its first chunk came
     marker: str | None  # the dialect that an attribute tells
@@ -46,6 +47,8 @@ def shape_of(keys: tuple[str, ...]) -> Shape:
         raw=tuple(key for key in keys if key in dialects.RAW_KEYS),
         speaks=any(place.family in ("input", "output") for place in places),
         variables=any(key.startswith(dialects.VARIABLES) or key in dialects.VARIABLE_SETS for key in keys),
+        asks=not present.isdisjoint(dialects.ASKED_KEYS)
+        or any(place.family in ("tools", "functions") for place in places),
         tells_errors=any(found[field] for field in _ERRORS),
         tells_streaming=any(found[field] for field in _STREAMING) or not present.isdisjoint(dialects.STREAM_OPERATIONS),
         marker=next((dialect for key, dialect in dialects.MARKERS.items() if key in present), None),
