@@ -82,6 +82,22 @@ SIGNALS: tuple[SignalEntry, ...] = (
         (Side.OUTPUT,),
         "Share of the answer's words and word pairs that its context does not hold: 0 grounded, 1 all new.",
     ),
+    SignalEntry(
+        "number_mismatch", (Side.OUTPUT,), "Share of the answer's numbers that neither context nor question holds."
+    ),
+    SignalEntry(
+        "negation_flip", (Side.OUTPUT,), "How much one of answer and context negates what the other does not; a cue."
+    ),
+    SignalEntry(
+        "entity_mismatch", (Side.OUTPUT,), "Share of the answer's names that neither context nor question holds."
+    ),
+    SignalEntry("citation_missing", (Side.OUTPUT,), "Share of the answer's citations that lead to no document."),
+    SignalEntry(
+        "citation_unsupported", (Side.OUTPUT,), "Share of cited documents that do not hold what the sentence says."
+    ),
+    SignalEntry(
+        "unsupported_claims", (Side.OUTPUT,), "Share of the answer's sentences that no single document supports."
+    ),
     SignalEntry("degeneration", (Side.OUTPUT,), "How broken the answer is: 1 when empty, cut off or repeating itself."),
     SignalEntry("injection", (Side.INPUT,), "How much the question tries to take the model over: 1 an attack."),
     SignalEntry(

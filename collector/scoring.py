@@ -10,7 +10,7 @@ import numpy as np
 from collector import catalog
 from collector.records import Content, LLMCall
 from collector.telemetry import Telemetry
-from signals.types import Abstention, Exchange, ScoreColumn, ScoringSuite, SuiteScores
+from signals.types import Abstention, Document, Exchange, ScoreColumn, ScoringSuite, SuiteScores
 
 _ARRIVED = frozenset({Content.CAPTURED, Content.TRUNCATED, Content.PARTIAL})
 _MISSING = {
@@ -59,6 +59,7 @@ def exchange(call: LLMCall, context: str | None) -> Exchange:
         tools=call.tool_definitions,
         response_format=call.response_format,
         logprobs=call.logprobs,
+        documents=tuple(Document(text=text) for text in call.context_documents),
         whole=call.content is Content.CAPTURED,
     )
 

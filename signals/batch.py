@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,8 @@ from signals.types import Abstention, Bools, Embeddings, Exchange, Floats, Score
 
 if TYPE_CHECKING:  # torch stays out of a suite that needs no encoder
     from signals.encoder import Encoded, Encoder
+
+T = TypeVar("T")
 
 
 class Signal(Protocol):
@@ -43,6 +45,7 @@ class Batch:
         if len(self.shed) != len(exchanges):
             raise ValueError(f"shed speaks of {len(self.shed)} exchanges, the batch has {len(exchanges)}")
         self._encoder = encoder
+        self._made: dict[Hashable, Any] = {}
 
     def __len__(self) -> int:
         return len(self.exchanges)
@@ -67,6 +70,13 @@ class Batch:
         """Vectors of the side's texts with abstention NONE, in their order."""
         distinct, indices = self._distinct
         return distinct.take(indices[side])
+
+    def once(self, key: Hashable, make: Callable[[], T]) -> T:
+        """What ``make`` gives, made once for this batch by the first signal that asks; ``key`` tells it apart."""
+        if key not in self._made:
+            self._made[key] = make()
+        made: T = self._made[key]
+        return made
 
     @cached_property
     def _distinct(self) -> tuple[Encoded, dict[Side, npt.NDArray[np.int64]]]:
@@ -95,9 +105,11 @@ def each(
     spec: ScoreSpec, exchanges: Sequence[Exchange], score: Callable[[Exchange], float | Abstention]
 ) -> ScoreColumn:
     """A column from a function of one exchange that answers with a score or with the reason for none."""
-    answers = [score(exchange) for exchange in exchanges]
-    codes = np.array(
-        [answer if isinstance(answer, Abstention) else Abstention.NONE for answer in answers], dtype=np.uint8
-    )
-    scored = np.array([answer for answer in answers if not isinstance(answer, Abstention)], dtype=np.float32)
+    return answers(spec, [score(exchange) for exchange in exchanges])
+
+
+def answers(spec: ScoreSpec, given: Sequence[float | Abstention]) -> ScoreColumn:
+    """A column from one score, or one reason for none, an exchange."""
+    codes = np.array([answer if isinstance(answer, Abstention) else Abstention.NONE for answer in given], np.uint8)
+    scored = np.array([answer for answer in given if not isinstance(answer, Abstention)], dtype=np.float32)
     return column(spec, codes, scored)

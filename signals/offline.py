@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from signals.tables import BadLine, Row, TableError, infer_schema, open_writer, read_rows
-from signals.types import Abstention, Exchange, ScoreSpec, ScoringSuite, SuiteScores
+from signals.types import Abstention, Document, Exchange, ScoreSpec, ScoringSuite, SuiteScores
 
 BATCH_ROWS = 256
 TEXT_FIELDS = ("input", "output", "context", "system", "reference", "finish_reason")
@@ -41,10 +41,12 @@ def score_file(
 
     Fields: ``input``, ``output``, ``context`` (text, or a list of texts), ``system``, ``reference``,
     ``finish_reason``, ``tool_calls`` (a number, or a list of ``name`` and ``arguments``), ``failed`` (true or
-    false), ``outputs`` (several answers to one request), ``tools`` (their definitions), ``response_format``,
-    ``logprobs`` (a list of numbers). For each score column two are added: its value, null where the signal
-    abstains, and ``<column>_reason``, null where it scores. A bad line goes to ``explain`` with its number and
-    is left out. The output appears under its name only when it is whole; at any time one batch is in memory.
+    false), ``outputs`` (several answers to one request), ``documents`` (what the answer may cite: texts, or objects of
+    ``text`` and any of ``id``, ``title``, ``url``; without ``context`` they are the context), ``tools`` (their
+    definitions), ``response_format``, ``logprobs`` (a list of numbers). For each score column two are added: its
+    value, null where the signal abstains, and ``<column>_reason``, null where it scores. A bad line goes to
+    ``explain`` with its number and is left out. The output appears under its name only when it is whole; at any time
+    one batch is in memory.
     Raises TableError for a file that cannot be read or written.
     """
     if output.suffix not in OUTPUTS:
@@ -81,16 +83,34 @@ def exchange_of(row: Row) -> Exchange:
         made, calls = tuple(_call(call) for call in calls), len(calls)
     if not isinstance(calls, int) or not isinstance(failed, bool):
         raise BadLine("tool_calls must be a number or a list, failed true or false")
+    documents = _documents(row)
+    if texts["context"] is None and documents:
+        texts["context"] = "\n\n".join(document.text for document in documents)
     return Exchange(
         **texts,
         tool_calls=int(calls),
         failed=failed,
         outputs=_list(row, "outputs", str),
+        documents=documents,
         calls=made,
         tools=_json(row.get("tools")),
         response_format=_json(row.get("response_format")),
         logprobs=tuple(float(value) for value in _list(row, "logprobs", (int, float))),
     )
+
+
+def _documents(row: Row) -> tuple[Document, ...]:
+    return tuple(_document(given) for given in _list(row, "documents", (str, dict)))
+
+
+def _document(given: Any) -> Document:
+    if isinstance(given, str):
+        return Document(text=given)
+    text, name, title, url = (given.get(key) for key in ("text", "id", "title", "url"))
+    name = str(name) if isinstance(name, int) else name
+    if not isinstance(text, str) or not all(part is None or isinstance(part, str) for part in (name, title, url)):
+        raise BadLine("a document must be text, or an object whose text, id, title and url are text")
+    return Document(text=text, id=name, title=title, url=url)
 
 
 def _call(call: Any) -> tuple[str | None, str | None]:
@@ -109,8 +129,11 @@ def _json(value: Any) -> str | None:
 def _list(row: Row, name: str, kind: Any) -> tuple[Any, ...]:
     value = row.get(name) or []
     if not isinstance(value, list) or not all(isinstance(item, kind) for item in value):
-        raise BadLine(f"{name} must be a list of {'texts' if kind is str else 'numbers'}")
+        raise BadLine(f"{name} must be a list of {_KINDS.get(kind, 'numbers')}")
     return tuple(value)
+
+
+_KINDS = {str: "texts", (str, dict): "texts or objects"}
 
 
 def _text(name: str, value: Any) -> str | None:

@@ -26,6 +26,8 @@ import numpy as np
 from signals.batch import Batch, Signal
 from signals.degeneration import Degeneration
 from signals.groundedness import ContextNovelty
+from signals.groundedness.citations import Citations
+from signals.groundedness.claims import Claims
 from signals.perplexity import Perplexity
 from signals.refusal import Refusal
 from signals.runtime.weights import WeightsError
@@ -205,6 +207,8 @@ def _pii() -> Signal:
 SIGNALS: dict[str, Callable[[_Loader], Signal]] = {
     "toxicity": _toxicity,
     "context_novelty": lambda _: ContextNovelty(),
+    "claims": lambda _: Claims(),
+    "citations": lambda _: Citations(),
     "embedding": _embedding,
     "degeneration": lambda _: Degeneration(),
     "injection": _injection,

@@ -34,6 +34,15 @@ class Abstention(IntEnum):
     NOT_APPLICABLE = 8
 
 
+class Document(NamedTuple):
+    """A retrieved text that an answer may cite, with what it is called by where that is known."""
+
+    text: str
+    id: str | None = None
+    title: str | None = None
+    url: str | None = None
+
+
 class Exchange(NamedTuple):  # the cheapest immutable object to make, and one is made for every call
     """One question and its answer, as far as they are known; None means unknown, never empty. Built by keyword."""
 
@@ -50,6 +59,7 @@ class Exchange(NamedTuple):  # the cheapest immutable object to make, and one is
     tools: str | None = None  # the tools that the request offered: JSON text in the shape of any provider
     response_format: str | None = None  # "json", or JSON text with the schema that the answer had to fit
     logprobs: tuple[float, ...] = ()  # natural logarithms, one a token of the answer
+    documents: tuple[Document, ...] = ()  # what was retrieved, one by one, in order; ``context`` holds it too
     whole: bool = True  # False: the trace cut a text of this exchange
 
 

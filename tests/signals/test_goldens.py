@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from signals.suite import Suite, load_suite
-from signals.types import Abstention, Exchange
+from signals.types import Abstention, Document, Exchange
 
 GOLDEN = Path(__file__).parent / "golden" / "suite.json"
 # bfloat16 and float32, and the kernels of two makers, differ by this much in what the encoder gives
@@ -25,9 +25,14 @@ def stored() -> list[dict[str, Any]]:
     return cases
 
 
+def exchange(case: dict[str, Any]) -> Exchange:
+    documents = tuple(Document(**document) for document in case["exchange"].get("documents", ()))
+    return Exchange(**case["exchange"] | {"documents": documents})
+
+
 def scored(suite: Suite, cases: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Each case with the value or the reason of every column."""
-    columns = suite.score([Exchange(**case["exchange"]) for case in cases]).columns
+    columns = suite.score([exchange(case) for case in cases]).columns
     return [
         {
             found.spec.column: Abstention(int(found.abstentions[row])).name.lower()

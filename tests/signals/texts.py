@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from signals.types import Exchange
+from signals.types import Document, Exchange
 
 LANGUAGES = (
     "The refund was issued on Monday and should reach your account within five days.",
@@ -48,5 +48,6 @@ exchanges = st.builds(
     tools=st.one_of(any_text, st.just('[{"name": "\ud800", "parameters": {"type": "object"}}]')),
     response_format=st.one_of(any_text, st.just("json"), st.just('{"type": "object", "properties": {}}')),
     logprobs=st.lists(st.floats(max_value=0.5), max_size=3).map(tuple),
+    documents=st.lists(st.builds(Document, any_text.map(lambda text: text or ""), id=any_text), max_size=2).map(tuple),
     whole=st.booleans(),
 )

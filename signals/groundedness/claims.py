@@ -1,0 +1,56 @@
+"""Cues in the claims of an answer: numbers, negations and names that do not agree with the context.
+
+``number_mismatch`` and ``entity_mismatch`` are shares of what the answer names and neither context nor question holds;
+``negation_flip`` grows with the words that one of the two negates and the other does not.
+
+Sees: exchanged figures and dates, invented names, an inserted or removed "not". Cannot see: numbers that were counted
+or computed from the context (they count as missing), a given number in the wrong place, exchanged roles, negation by
+another word ("encourages", "discourages"); negation in other languages than English; names in scripts without capitals.
+They are cues for a look and not an alert alone, and none of them detects contradictions: the quality table has them by
+kind of edit. Range 0 .. 1. Abstain without an answer or a context; as not applicable where the answer holds no number,
+no name, or no English word that the context holds. Source: own rules; the reach of a negator was chosen on SummEdits.
+Cost: ``python -m bench.groundedness``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from signals.batch import Batch, each
+from signals.groundedness.names import entity_mismatch
+from signals.groundedness.negation import negation_flip
+from signals.groundedness.numbers import number_mismatch
+from signals.groundedness.reading import Reading, contextless, read, read_answer
+from signals.types import Abstention, Embeddings, Exchange, ScoreColumn, ScoreSpec, Side
+
+Cue = Callable[[Reading, Reading, Reading], float | None]
+_CUES: dict[str, Cue] = {
+    "number_mismatch": number_mismatch,
+    "negation_flip": lambda answer, context, _: negation_flip(answer, context),
+    "entity_mismatch": entity_mismatch,
+}
+
+
+class Claims:
+    """``number_mismatch``, ``negation_flip`` and ``entity_mismatch`` of the output."""
+
+    name = "claims"
+    specs = tuple(ScoreSpec(signal=name, side=Side.OUTPUT, version="1") for name in _CUES)
+    costly = False
+
+    def score(self, batch: Batch) -> tuple[ScoreColumn, ...]:
+        return tuple(
+            each(spec, batch.exchanges, lambda exchange, cue=cue: _score(exchange, batch, cue))  # type: ignore[misc]
+            for spec, cue in zip(self.specs, _CUES.values(), strict=True)
+        )
+
+    def embed(self, batch: Batch) -> tuple[Embeddings, ...]:  # noqa: ARG002 - it has no vectors
+        return ()
+
+
+def _score(exchange: Exchange, batch: Batch, cue: Cue) -> float | Abstention:
+    if reason := contextless(exchange):
+        return reason
+    answer = read_answer(batch, exchange)
+    found = cue(answer, read(batch, exchange.context or ""), read(batch, exchange.input or ""))
+    return Abstention.NOT_APPLICABLE if found is None else found

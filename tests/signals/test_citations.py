@@ -1,0 +1,129 @@
+"""Citations: whether they exist, and whether what they cite holds what is said."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from signals.batch import Batch
+from signals.groundedness.citations import Citations
+from signals.groundedness.documents import DOCUMENTS_MAX, documents_of, marked
+from signals.types import Abstention, Document, Exchange
+
+DOCUMENTS = (
+    Document("The warranty of the kettle lasts two years.", url="https://www.shop.example/warranty/"),
+    Document("The heating element is covered by the warranty.", title="Guide to coverage"),
+)
+CONTEXT = "\n\n".join(document.text for document in DOCUMENTS)
+FIRST, SECOND = (document.text.rstrip(".") for document in DOCUMENTS)
+NEVER = Abstention.NOT_APPLICABLE
+
+
+def judged(
+    output: str, documents: tuple[Document, ...] = DOCUMENTS, context: str = CONTEXT
+) -> list[float | Abstention]:
+    """Missing, unsupported, and claims without support; a reason where a column abstains."""
+    columns = Citations().score(Batch([Exchange(output=output, context=context, documents=documents)], None, None))
+    return [Abstention(int(c.abstentions[0])) if c.abstentions[0] else float(c.values[0]) for c in columns]
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        f"{FIRST} [1]. {SECOND} [2].",
+        f"{FIRST}. [1] {SECOND}. [2]",
+        f"{FIRST} [doc 1]. {SECOND} [Document 2].",
+        f"{FIRST}[^1]. {SECOND}[^2].",
+        f"{FIRST}【1†source】. {SECOND}【2:0†guide.pdf】.",
+        f"{FIRST} ([page](https://shop.example/warranty)). {SECOND} (source: guide to coverage).",
+        f"{FIRST}, see http://www.shop.example/warranty#top. {SECOND} [2].",
+        f"{FIRST} [1]. {SECOND} [1, 2].\n\nReferences:\n[1] warranty\n[2] guide",
+    ],
+)
+def test_every_style_of_citation_is_followed_to_its_document(output: str) -> None:
+    missing, _, nowhere = judged(output)
+
+    assert (missing, nowhere) == (0, 0)
+
+
+def test_a_citation_of_nothing_is_missing() -> None:
+    assert judged(f"{FIRST} [1]. {SECOND} [9].")[0] == 0.5
+    assert judged(f"{FIRST}, see https://shop.example/warranty-two.")[0] == 1
+    assert judged(f"{FIRST} (source: Encyclopaedia).")[0] == 1
+
+
+def test_a_document_that_does_not_say_it_does_not_support_it() -> None:
+    assert judged(f"{FIRST} [2]. {SECOND} [2].") == [0, 0.5, 0]
+
+
+def test_a_range_cites_all_that_it_spans() -> None:
+    assert judged(f"{FIRST} [1-3].")[0] == pytest.approx(1 / 3)
+
+
+def test_a_sentence_from_nowhere_is_unsupported_whether_it_cites_or_not() -> None:
+    assert judged(f"{FIRST} [1]. Penguins near Antarctica eat krill.")[2] == 0.5
+    assert judged("Penguins near Antarctica eat krill [1].") == [0, 1, 1]
+
+
+def test_declining_claims_nothing() -> None:
+    assert judged("The documents do not mention the price.") == [NEVER, NEVER, NEVER]
+
+
+def test_without_documents_the_context_is_one_and_only_addresses_are_looked_up() -> None:
+    context = f"{CONTEXT} https://shop.example/warranty"
+
+    assert judged(f"{FIRST} [7].", (), context) == [NEVER, NEVER, 0]
+    assert judged(f"{FIRST} https://shop.example/warranty", (), context)[0] == 0
+    assert judged(f"{FIRST} https://shop.example/warran", (), context)[0] == 1
+
+
+@pytest.mark.parametrize("code", ["`rows[1] = 2`", "```\nx[3][4]\n```", "`items[0]`"])
+def test_an_index_in_code_is_no_citation(code: str) -> None:
+    assert judged(f"{FIRST} {code}")[0] is NEVER
+
+
+@pytest.mark.parametrize(
+    "context",
+    [
+        "[1] First text here\nmore of it\n[2] Second text",
+        "Document 1: First text here\nmore of it\nDocument 2: Second text",
+        "Use these.\n\nSource [1]\nFirst text here\nmore of it\nSource [2]\nSecond text",
+        '<doc id="1">First text here\nmore of it</doc>\n<doc id="2">Second text</doc>',
+        '<document index="1">First text here\nmore of it</document><document index="2">Second text</document>',
+    ],
+)
+def test_passages_of_a_prompt_are_told_apart_by_their_marks(context: str) -> None:
+    found = marked(context)
+
+    assert [(document.id, document.text) for document in found] == [
+        ("1", "First text here\nmore of it"),
+        ("2", "Second text"),
+    ]
+
+
+def test_a_prompt_s_marks_come_before_the_order_of_retrieval() -> None:
+    exchange = Exchange(context="[4] Lids\n[5] Cables", documents=DOCUMENTS)
+
+    assert [document.id for document in documents_of(exchange)] == ["4", "5"]
+
+
+def test_the_marks_of_a_prompt_are_what_an_answer_cites() -> None:
+    context = f"[4] {FIRST}.\n[5] {SECOND}."
+
+    assert judged(f"{FIRST} [4].", (), context) == [0, 0, 0]
+    assert judged(f"{FIRST} [1].", (), context)[0] == 1
+
+
+def test_one_mark_alone_divides_nothing() -> None:
+    assert marked("[1] A note") == marked("see [1] and [2] inside a line") == ()
+
+
+def test_documents_are_bounded() -> None:
+    assert len(documents_of(Exchange(documents=DOCUMENTS * 100))) == DOCUMENTS_MAX
+
+
+@given(st.text(max_size=60), st.text("[]()【】†0123456789,-: shtp/.", max_size=40))
+def test_any_text_is_judged_by_shares(around: str, marks: str) -> None:
+    for value in judged(f"{around} {marks} {around}"):
+        assert isinstance(value, Abstention) or 0 <= value <= 1
