@@ -90,13 +90,13 @@ class Encoder:
         self.version = f"minilm-l6-{self.weights[:8]}-{_NAMES[dtype]}"
         self.counts = EncoderCounts()
         self._windower = Windower(directory / "tokenizer.json")
-        model = PackedBert(
+        self.model = PackedBert(
             load_file(directory / "model.safetensors"),
             heads=shape["num_attention_heads"],
             taps=(TONE_LAYER, shape["num_hidden_layers"]),
             dtype=dtype,
         )
-        self.runner = Runner(model, device=place, workers=workers or cores(), pack_tokens_max=pack_tokens_max)
+        self.runner = Runner(self.model, device=place, workers=workers or cores(), pack_tokens_max=pack_tokens_max)
         self._cache = Lru(self.version, cache_bytes_max)
 
     def encode(self, texts: Sequence[str]) -> Encoded:
