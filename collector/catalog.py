@@ -98,6 +98,14 @@ SIGNALS: tuple[SignalEntry, ...] = (
     SignalEntry(
         "unsupported_claims", (Side.OUTPUT,), "Share of the answer's sentences that no single document supports."
     ),
+    SignalEntry(
+        "contradiction", (Side.OUTPUT,), "Probability that the context contradicts a flagged answer, by `signals.nli`."
+    ),
+    SignalEntry(
+        "unsupported",
+        (Side.OUTPUT,),
+        "Probability that the context does not support a flagged answer, by `signals.nli`.",
+    ),
     SignalEntry("degeneration", (Side.OUTPUT,), "How broken the answer is: 1 when empty, cut off or repeating itself."),
     SignalEntry("injection", (Side.INPUT,), "How much the question tries to take the model over: 1 an attack."),
     SignalEntry(

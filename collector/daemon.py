@@ -234,6 +234,7 @@ def _load_suite(config: Config) -> ScoringSuite:
         device=config.signals.device,
         workers=config.signals.workers,
         detoxify=config.signals.detoxify,
+        nli=config.signals.nli,
     )
     try:
         return load_suite(options)

@@ -15,7 +15,7 @@ For an analyst with a DataFrame::
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -52,6 +52,7 @@ class SuiteOptions:
     precision: str = "auto"  # auto, bf16, fp32; a fleet of mixed machines fixes it, or its vectors never compare
     workers: int = 0  # threads of the models on a CPU; 0: one a core
     detoxify: Path | None = None  # a folder made by `assay import-detoxify`; replaces the light toxicity head
+    nli: Path | None = None  # a folder with a model of entailment or of unsupported spans; see signals.groundedness.nli
     pack_tokens_max: int = 0  # tokens of one forward pass; 0: 1,024 on a CPU, 32,768 on a GPU
     cache_bytes_max: int = 64 << 20  # of vectors of texts seen before
 
@@ -162,6 +163,21 @@ def _toxicity(loader: _Loader) -> Signal:
     )
 
 
+def _nli(loader: _Loader) -> Signal:
+    from signals.groundedness.nli import Nli  # noqa: PLC0415 - transformers
+
+    options = loader.options
+    if options.nli is None:
+        raise SuiteError("the signal nli needs a model: name its folder in signals.nli")
+    return Nli(
+        options.nli,
+        device=options.device,
+        precision=options.precision,
+        workers=options.workers,
+        pack_tokens_max=options.pack_tokens_max,
+    )
+
+
 def _embedding(loader: _Loader) -> Signal:
     from signals.embedding import Embedding  # noqa: PLC0415 - torch
 
@@ -209,6 +225,7 @@ SIGNALS: dict[str, Callable[[_Loader], Signal]] = {
     "context_novelty": lambda _: ContextNovelty(),
     "claims": lambda _: Claims(),
     "citations": lambda _: Citations(),
+    "nli": _nli,
     "embedding": _embedding,
     "degeneration": lambda _: Degeneration(),
     "injection": _injection,
@@ -225,7 +242,7 @@ SIGNALS: dict[str, Callable[[_Loader], Signal]] = {
 def load_suite(options: SuiteOptions | None = None) -> Suite:
     """Load what ``options`` name, in the order of SIGNALS; raises SuiteError. Takes seconds: torch and the weights."""
     options = options or SuiteOptions()
-    names = tuple(SIGNALS) if options.enabled is None else tuple(options.enabled)
+    names = tuple(_default(options) if options.enabled is None else options.enabled)
     if unknown := sorted(set(names) - set(SIGNALS)):
         raise SuiteError(f"no signal is called {', '.join(unknown)}; there are {', '.join(SIGNALS)}")
     loader = _Loader(options)
@@ -234,6 +251,11 @@ def load_suite(options: SuiteOptions | None = None) -> Suite:
     except WeightsError as error:
         raise SuiteError(str(error)) from None
     return Suite(signals, loader.loaded)
+
+
+def _default(options: SuiteOptions) -> Iterator[str]:
+    """Every signal but those whose model nobody named."""
+    return (name for name in SIGNALS if name != "nli" or options.nli is not None)
 
 
 def _run(signal: Signal, batch: Batch) -> tuple[tuple[ScoreColumn, ...], tuple[Embeddings, ...]]:

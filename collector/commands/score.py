@@ -16,11 +16,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "Exit status: 0 every line scored, 1 some were left out or a signal failed, 2 nothing could be done."
     )
     parser.add_argument(
-        "file", type=Path, help="JSONL or Parquet with input, output, context, reference, system (all optional)"
+        "file",
+        type=Path,
+        help="JSONL or Parquet with input, output, context, documents, reference, system (all optional)",
     )
     parser.add_argument("--output", type=Path, required=True, help=".jsonl, .parquet or .csv")
     parser.add_argument("--signals", nargs="+", metavar="NAME", help="only these; default: all")
     parser.add_argument("--detoxify", type=Path, metavar="DIR", help="a folder made by `assay import-detoxify`")
+    parser.add_argument("--nli", type=Path, metavar="DIR", help="a folder with an entailment model and SHA256SUMS")
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
     parser.add_argument("--workers", type=int, default=0, help="threads of the models; 0: one a core")
 
@@ -31,7 +34,13 @@ def run(args: argparse.Namespace) -> int:
 
     try:
         suite = load_suite(
-            SuiteOptions(enabled=args.signals, device=args.device, workers=args.workers, detoxify=args.detoxify)
+            SuiteOptions(
+                enabled=args.signals,
+                device=args.device,
+                workers=args.workers,
+                detoxify=args.detoxify,
+                nli=args.nli,
+            )
         )
         tally = score_file(args.file, args.output, suite, explain)
     except (SuiteError, TableError) as error:

@@ -229,6 +229,8 @@ class SignalsConfig(_Section):
     """Calls that are encoded together."""
     detoxify: ExistingDirectory | None = None
     """A directory made by `assay import-detoxify`."""
+    nli: ExistingDirectory | None = None
+    """A directory with an entailment model and its SHA256SUMS, for flagged answers."""
     warn_at: Annotated[float, Field(ge=0, le=1)] = 0.5
     """A score above counts as a warning."""
     critical_at: Annotated[float, Field(ge=0, le=1)] = 0.8

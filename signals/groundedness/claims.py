@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from signals.batch import Batch, each
+from signals.batch import Batch, answers
 from signals.groundedness.names import entity_mismatch
 from signals.groundedness.negation import negation_flip
 from signals.groundedness.numbers import number_mismatch
@@ -39,18 +39,21 @@ class Claims:
     costly = False
 
     def score(self, batch: Batch) -> tuple[ScoreColumn, ...]:
-        return tuple(
-            each(spec, batch.exchanges, lambda exchange, cue=cue: _score(exchange, batch, cue))  # type: ignore[misc]
-            for spec, cue in zip(self.specs, _CUES.values(), strict=True)
-        )
+        rows = [_score(exchange, batch) for exchange in batch.exchanges]
+        return tuple(answers(spec, [row[at] for row in rows]) for at, spec in enumerate(self.specs))
 
     def embed(self, batch: Batch) -> tuple[Embeddings, ...]:  # noqa: ARG002 - it has no vectors
         return ()
 
 
-def _score(exchange: Exchange, batch: Batch, cue: Cue) -> float | Abstention:
+def cues(exchange: Exchange, batch: Batch) -> list[float | None]:
+    """The three cues of an exchange that has an answer and a context."""
+    answer, context = read_answer(batch, exchange), read(batch, exchange.context or "")
+    question = read(batch, exchange.input or "")
+    return [cue(answer, context, question) for cue in _CUES.values()]
+
+
+def _score(exchange: Exchange, batch: Batch) -> list[float | Abstention]:
     if reason := contextless(exchange):
-        return reason
-    answer = read_answer(batch, exchange)
-    found = cue(answer, read(batch, exchange.context or ""), read(batch, exchange.input or ""))
-    return Abstention.NOT_APPLICABLE if found is None else found
+        return [reason] * len(_CUES)
+    return [Abstention.NOT_APPLICABLE if cue is None else cue for cue in cues(exchange, batch)]

@@ -5,8 +5,8 @@ the mean over the word's tokens), plus NEW where no word of the context has its 
 digit; at most 1. Without an encoder a new word weighs 1 and any other 0. Words of grammar are left out.
 
 Sees: invented details, also where a synonym of the context would have done. Cannot see: negation, exchanged roles; it
-ranks words and draws no borders of claims. Range 0 (supported) .. 1. Runs on demand and never for every call: it encodes
-the whole context. After BERTScore's precision (Zhang et al. 2020); measured on WiCE's tokens
+ranks words and draws no borders of claims. Range 0 (supported) .. 1. Runs on demand and never for every call: it
+encodes the whole context. After BERTScore's precision (Zhang et al. 2020); measured on WiCE's tokens
 (``bench/quality/groundedness.py``).
 """
 
