@@ -55,10 +55,16 @@ def interval(
     *,
     rounds: int = 1_000,
     seed: int = 0,
+    groups: npt.NDArray[np.int64] | None = None,
 ) -> tuple[float, float]:
-    """The middle 95% of ``measure`` over resampled rows."""
+    """The middle 95% of ``measure`` over resampled rows; with ``groups``, a number a row, whole groups are drawn."""
     rng = np.random.default_rng(seed)
-    draws = (rng.integers(0, len(labels), len(labels)) for _ in range(rounds))
+    if groups is None:
+        draws = (rng.integers(0, len(labels), len(labels)) for _ in range(rounds))
+    else:
+        members = [np.flatnonzero(groups == group) for group in np.unique(groups)]
+        drawn = (rng.integers(0, len(members), len(members)) for _ in range(rounds))
+        draws = (np.concatenate([members[group] for group in draw]) for draw in drawn)
     values = [measure(labels[rows], scores[rows]) for rows in draws]
     low, high = np.nanquantile(values, [0.025, 0.975])
     return float(low), float(high)

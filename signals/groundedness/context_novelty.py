@@ -71,13 +71,14 @@ def novelty(answer: str, context: str) -> float | None:
 
 def novelty_of(answer: Reading, context: Reading) -> float | None:
     """The same of texts that are read already."""
-    new = _new_words(answer.sentences, context)
-    if new is None:
-        return None
-    pairs = list(pairwise(word.stem for sentence in answer.sentences for word in sentence.words))
-    if not pairs:
+    said = [word.stem for sentence in answer.sentences for word in sentence.words]
+    vocabulary = set(said)
+    shared = [(at, stem) for at, stem in enumerate(context.stems) if stem in vocabulary]  # few of the context's words
+    new = _new_words(answer.sentences, shared, len(context.stems))
+    if new is None or len(said) < 2:
         return new
-    new_pairs = sum(pair not in context.pairs for pair in pairs) / len(pairs)
+    known = {(left, right) for (at, left), (after, right) in pairwise(shared) if after == at + 1}
+    new_pairs = sum(pair not in known for pair in pairwise(said)) / (len(said) - 1)
     return (new + PAIR_WEIGHT * new_pairs) / (1 + PAIR_WEIGHT)
 
 
@@ -102,8 +103,11 @@ def only_declines(answer: str) -> bool:
     return all(refusal(sentence) >= NOT_KNOWN and not _TURNS.search(sentence) for sentence in said)
 
 
-def _new_words(sentences: Sequence[Sentence], context: Reading) -> float | None:
-    """The weighted share of content words that the context does not hold, or holds elsewhere."""
+def _new_words(sentences: Sequence[Sentence], shared: Sequence[tuple[int, str]], length: int) -> float | None:
+    """The weighted share of content words that the context does not hold, or holds elsewhere.
+
+    ``shared`` are the context's words that the answer has, with their places among its ``length`` words.
+    """
     bits: dict[str, int] = {}
     for sentence in sentences:
         for word in sentence.words:
@@ -112,7 +116,7 @@ def _new_words(sentences: Sequence[Sentence], context: Reading) -> float | None:
     if not bits:
         return None
     numbers = sum(bit for stem, bit in bits.items() if _is_number(stem))
-    passages = _passages(context.stems, bits)
+    passages = _passages(shared, length, bits)
     anywhere = 0
     for passage in passages:
         anywhere |= passage
@@ -129,15 +133,12 @@ def _new_words(sentences: Sequence[Sentence], context: Reading) -> float | None:
     return new / total
 
 
-def _passages(stems: Sequence[str], bits: dict[str, int]) -> set[int]:
+def _passages(shared: Sequence[tuple[int, str]], length: int, bits: dict[str, int]) -> set[int]:
     """The answer's words that each passage holds; passages overlap by half."""
     half = PASSAGE_WORDS // 2
-    blocks = []
-    for start in range(0, len(stems), half):
-        held = 0
-        for stem in set(stems[start : start + half]) & bits.keys():
-            held |= bits[stem]
-        blocks.append(held)
+    blocks = [0] * -(-length // half)
+    for at, stem in shared:
+        blocks[at // half] |= bits.get(stem, 0)
     return {left | right for left, right in pairwise(blocks)} or set(blocks)
 
 

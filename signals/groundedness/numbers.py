@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from signals.groundedness.reading import Reading
 
 _NUMBER = re.compile(
-    r"(?<!\d)(?:\d{1,3}(?P<mark>[ ,.'])\d{3}(?:(?P=mark)\d{3})*(?!\d)(?:[.,]\d+)?|\d+(?:[.,]\d+)?)"
+    r"(?:\d{1,3}(?P<mark>[ ,.'])\d{3}(?:(?P=mark)\d{3})*(?!\d)(?:[.,]\d+)?|\d+(?:[.,]\d+)?)"
     r"(?:\s?(?P<scale>thousand|million|billion|trillion|bn|mn|mio|[kKmMbB](?![A-Za-z])|[万萬億亿]))?"
 )
 _SCALES = {
@@ -43,10 +43,11 @@ _LENIENT = (
     | {word[:3]: float(value) for value, word in enumerate(_MONTHS, 1)}
     | {"dozen": 12.0, "half": 0.5, "once": 1.0, "twice": 2.0, "both": 2.0, "single": 1.0, "couple": 2.0}
 )  # what a source may say for a number, and what an answer does not mean as one
-_YEARS = re.compile(r"(?<!\d)(\d{2})\d{2}[-/](\d{2})(?!\d)")
+_YEARS = re.compile(r"(\d{2})\d{2}[-/](\d{2})(?!\d)")
 _HAN = {character: value for value, character in enumerate("〇一二三四五六七八九")} | {"零": 0, "两": 2, "兩": 2}
 _HAN_MULTIPLES = {"十": 10, "百": 100, "千": 1_000}
 _HAN_RUN = re.compile(f"[{''.join(_HAN)}{''.join(_HAN_MULTIPLES)}]+")
+_HAN_CHARACTERS = frozenset(_HAN) | frozenset(_HAN_MULTIPLES)
 _NO_CLAIM = re.compile(
     r"^[ \t]*(?:[#*>-]+[ \t]*)*(?:step[ \t]+)?\d{1,3}[.):](?=\s)",
     re.IGNORECASE | re.MULTILINE,
@@ -81,7 +82,7 @@ def _given(reading: Reading) -> set[float]:
     given.update(float(century + year) for century, year in _YEARS.findall(text))
     given.update(_spoken(run) for run in _runs(reading.words))
     given.update(_LENIENT[word] for word in _LENIENT.keys() & reading.known_words)
-    if not text.isascii():
+    if not _HAN_CHARACTERS.isdisjoint(text):
         given.update(_han(run) for run in _HAN_RUN.findall(text))
     return given
 
@@ -109,7 +110,7 @@ def _readings(digits: str, mark: str | None) -> Iterator[str]:
 
 def _decimal(text: str) -> str:
     """Digits of any script as ASCII ones."""
-    if text.isascii():
+    if not any(character.isdigit() and not character.isascii() for character in set(text)):
         return text
     text = unicodedata.normalize("NFKC", text)
     return re.sub(r"[^\W\D]", lambda digit: str(unicodedata.decimal(digit[0])), text)

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from functools import cached_property
+from collections.abc import Iterator
+from functools import cache, cached_property
 from itertools import pairwise
 from typing import NamedTuple
 
 from signals.batch import Batch
-from signals.normalise import plain
+from signals.normalise import plain_text
 from signals.types import Abstention, Exchange
 
 CONTEXT_CHARS_MAX = 400_000  # about 100,000 tokens, more than most models read
@@ -41,6 +42,9 @@ _PAIRED = (
 _MARKS = "\u0300-\u036f\u0591-\u05c7\u0640\u064b-\u065f\u0670\u0900-\u0dff"  # vowel signs: no word characters to re
 _WORD = re.compile(rf"[{_PAIRED}]+|(?:[^\W_{_PAIRED}]|[{_MARKS}])+")
 _ASCII_WORD = re.compile("[0-9a-z]+")  # the same, several times faster
+_LATIN_WORD = re.compile("[0-9a-zß-öø-ɏ]+")
+_LAST_LATIN = "ɏ"
+_FIRST_ARABIC = "\u0620"
 _FIRST_PAIRED = "\u0e00"
 _PAIRED_RUN = re.compile(f"[{_PAIRED}]+")
 _HIRAGANA = re.compile("[\u3040-\u309f]+")  # carries the grammar of Japanese
@@ -48,7 +52,7 @@ _ARABIC = re.compile("[\u0620-\u064a]")
 _ARABIC_SIGNS = re.compile("[\u0640\u064b-\u065f\u0670]")
 _ARABIC_PREFIX = re.compile("^(?:[وفبكل]?ال|لل|و)(?=.{3})")
 _ARABIC_LETTERS = str.maketrans("أإآىة", "ااايه")
-_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
+_THOUSANDS = re.compile(r",(?<=\d,)(?=\d{3}(?!\d))")
 _TYPOGRAPHY = (("\u2019", "'"), ("\u2018", "'"), ("\u201c", '"'), ("\u201d", '"'), ("\u2013", "-"), ("\u2014", " - "),
                ("\u2026", "..."), ("\u00a0", " "), ("\u202f", " "), ("\u2022", "-"))  # fmt: skip
 _SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+|\n+|(?<=[。！？؟।])")
@@ -84,7 +88,7 @@ class Reading:
         if not text.isascii():
             for odd, usual in _TYPOGRAPHY:
                 text = text.replace(odd, usual)
-            text = plain(text).text
+            text = plain_text(text)
         self.text = text
 
     @cached_property
@@ -95,7 +99,7 @@ class Reading:
     @cached_property
     def stems(self) -> list[str]:
         """The same by their stems."""
-        return [word[:STEM_CHARS] for word in self.words] if self.text.isascii() else [_stem(w) for w in self.words]
+        return list(map(_stem, self.words))
 
     @cached_property
     def known_words(self) -> frozenset[str]:
@@ -160,12 +164,28 @@ def _split(text: str) -> list[str]:
     if text.isascii():
         return _ASCII_WORD.findall(_joined(text).lower())
     found: list[str] = []
-    for word in _WORD.findall(_joined(unicodedata.normalize("NFKC", text).casefold())):
-        if len(word) > 2 and word[0] >= _FIRST_PAIRED and _PAIRED_RUN.match(word):
-            found.extend(map("".join, pairwise(word)))
+    for line in _joined(unicodedata.normalize("NFKC", text).casefold()).split("\n"):
+        if line.isascii():
+            found += _ASCII_WORD.findall(line)
+        elif not any(map(_is_other_letter, set(line))):
+            found += _LATIN_WORD.findall(line)
         else:
-            found.append(word)
+            found += _any_script(line)
     return found
+
+
+def _any_script(line: str) -> Iterator[str]:
+    for word in _WORD.findall(line):
+        if len(word) > 2 and word[0] >= _FIRST_PAIRED and _PAIRED_RUN.match(word):
+            yield from map("".join, pairwise(word))
+        else:
+            yield word
+
+
+@cache
+def _is_other_letter(character: str) -> bool:
+    """Whether it makes words, and is no Latin letter."""
+    return character > _LAST_LATIN and _WORD.match(character) is not None
 
 
 def _joined(text: str) -> str:
@@ -173,6 +193,6 @@ def _joined(text: str) -> str:
 
 
 def _stem(word: str) -> str:
-    if _ARABIC.match(word):
+    if word[0] >= _FIRST_ARABIC and _ARABIC.match(word):
         word = _ARABIC_PREFIX.sub("", _ARABIC_SIGNS.sub("", word).translate(_ARABIC_LETTERS))
     return word[:STEM_CHARS]
