@@ -49,7 +49,7 @@ def exchanges(count: int) -> list[Exchange]:
                 output=row["response"],
                 context="\n\n".join(chosen),
                 documents=tuple(map(Document, chosen)),
-            )  # fmt: skip
+            )
         )
     return made
 

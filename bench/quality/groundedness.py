@@ -1,9 +1,9 @@
 """Groundedness on people's verdicts: context novelty and its family, beside cosine, ROUGE-L and length.
 
-Rows on which ``context_novelty`` abstains (no content word, only "I do not know") are left out for it and its baselines
-alike; a cue that abstains says nothing, and counts as 0. mtRAG's few conversations are resampled whole. SummEdits' edits
-change one fact in a copied summary: novelty does not detect them, and the row says so. HaluEval-QA is no evidence,
-because the length of the answer alone separates it; nothing was chosen on it.
+Rows on which ``context_novelty`` abstains (no context, no content word, only "I do not know") are left out for it and
+its baselines alike; a cue that abstains says nothing, and counts as 0. mtRAG's few conversations are resampled whole.
+SummEdits' edits change one fact in a copied summary: novelty does not detect them, and the row says so. HaluEval-QA is
+no evidence, because the length of the answer alone separates it; nothing was chosen on it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from signals.words import words
 FAMILY = "groundedness"
 TARGETS = {"mtrag_human": 0.83, "begin": 0.93, "wice_claim": 0.70}
 MARGIN = 0.10  # over cosine, in the mean of these
-ARTEFACT = "halueval_qa (artefact)"
+NAMES = {"halueval_qa": "halueval_qa (artefact)", "summedits": "summedits (not detected)"}
 FALSE_ALARMS = 0.01
 EDITS = {"negation_flip": "negation_insertion_removal", "number_mismatch": "entity_modification",
          "entity_mismatch": "entity_modification"}  # fmt: skip
@@ -81,7 +81,7 @@ def _verdicts(name: str, rows: Rows, columns: Columns, encoder: Encoder) -> Iter
     rows = [rows[at] for at in kept]
     labels = _labels(rows)
     groups = _conversations(rows) if name == "mtrag_human" else None
-    on = ARTEFACT if name == "halueval_qa" else name
+    on = NAMES.get(name, name)
     ours = columns["context_novelty"][kept]
     yield _row("context_novelty", on, labels, ours, groups, target=TARGETS.get(name))
     for measured, value in (

@@ -86,6 +86,7 @@ def _score(exchange: Exchange, batch: Batch) -> tuple[Answer, Answer, Answer]:
     readings = [read(batch, document.text) for document in documents]
     said = list(_said(Reading(_without_code((exchange.output or "")[:ANSWER_CHARS_MAX]))))
     cited = [(sentence, citation) for sentence in said for citation in sentence.cites if apart or citation.is_url]
+    cited = cited[:CITATIONS_MAX]
     found = {citation: _find(citation, documents) for _, citation in cited}
     missing = _share([not places for places in found.values()])
     unsupported = _share(

@@ -8,6 +8,7 @@ A prompt's own marks come first, since a model cites what it was shown.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from signals.groundedness.reading import CONTEXT_CHARS_MAX
 from signals.types import Document, Exchange
@@ -15,7 +16,7 @@ from signals.types import Document, Exchange
 DOCUMENTS_MAX = 64
 
 _KIND = r"(?:doc(?:ument)?|source|passage|context|chunk|excerpt|snippet|article|result|reference|ref)"
-_TAG = re.compile(rf"<{_KIND}\b(?P<attributes>[^>]{{0,300}})>(?P<text>.*?)</{_KIND}>", re.IGNORECASE | re.DOTALL)
+_TAG = re.compile(rf"<(?P<close>/?){_KIND}\b(?P<attributes>[^>]{{0,300}})>", re.IGNORECASE)
 _ATTRIBUTE = re.compile(r"(\w+)\s*=\s*[\"']([^\"']*)[\"']")
 _MARK = re.compile(
     rf"^[ \t#*]*(?:\[(?:{_KIND}[ _#-]*)?(?P<bracketed>\d{{1,4}})\]"
@@ -28,7 +29,9 @@ _TITLE_CHARS = 200
 
 def documents_of(exchange: Exchange) -> tuple[Document, ...]:
     """At most DOCUMENTS_MAX documents; empty where the context is one text without marks."""
-    found = marked(exchange.context or "") or exchange.documents
+    found = exchange.documents
+    if not any(_MARK.search(document.text) for document in found):  # else the marks are a document's own
+        found = marked(exchange.context or "") or found
     documents, room = [], CONTEXT_CHARS_MAX
     for document in found[:DOCUMENTS_MAX]:
         documents.append(document._replace(text=document.text[:room]))
@@ -39,9 +42,8 @@ def documents_of(exchange: Exchange) -> tuple[Document, ...]:
 def marked(context: str) -> tuple[Document, ...]:
     """The passages of a context that carry marks; none where fewer than two begin with one."""
     context = context[:CONTEXT_CHARS_MAX]
-    tagged = [_tagged(found) for found in _TAG.finditer(context)] if "<" in context else []
-    if tagged:
-        return tuple(tagged)
+    if tagged := tuple(_tagged(context)):
+        return tagged
     marks = list(_MARK.finditer(context))
     ends = [mark.start() for mark in marks[1:]] + [len(context)]
     if len({_number(mark) for mark in marks}) < 2:
@@ -55,14 +57,21 @@ def _number(mark: re.Match[str]) -> str:
     return mark["bracketed"] or mark["named"] or ""
 
 
-def _tagged(found: re.Match[str]) -> Document:
-    attributes = {name.lower(): value for name, value in _ATTRIBUTE.findall(found["attributes"])}
-    name = attributes.get("id") or attributes.get("index") or attributes.get("n")
-    document = _document(name, found["text"].strip())
-    return document._replace(
-        title=attributes.get("title") or attributes.get("name") or document.title,
-        url=attributes.get("url") or attributes.get("href") or attributes.get("source") or document.url,
-    )
+def _tagged(context: str) -> Iterator[Document]:
+    """What stands between an opening tag and the next closing one."""
+    opened: re.Match[str] | None = None
+    for tag in _TAG.finditer(context):
+        if not tag["close"]:
+            opened = tag
+        elif opened is not None:
+            attributes = {name.lower(): value for name, value in _ATTRIBUTE.findall(opened["attributes"])}
+            name = attributes.get("id") or attributes.get("index") or attributes.get("n")
+            document = _document(name, context[opened.end() : tag.start()].strip())
+            yield document._replace(
+                title=attributes.get("title") or attributes.get("name") or document.title,
+                url=attributes.get("url") or attributes.get("href") or attributes.get("source") or document.url,
+            )
+            opened = None
 
 
 def _document(name: str | None, text: str) -> Document:

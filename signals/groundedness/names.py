@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 
 from signals.groundedness.reading import STOP_WORDS, Reading, stems
 
+NAMES_MAX = 500
+OTHER_FORMS_MAX = 32  # names that are looked for a second time, each over the whole context
 QUOTE_WORDS_MAX = 12
 
 _CAPITALISED = r"[^\W\d_a-zß-öø-ÿ][\w'&.-]*\w"
@@ -24,13 +27,16 @@ _WORD = re.compile(r"[\w&]+")
 
 def entity_mismatch(answer: Reading, context: Reading, question: Reading) -> float | None:
     """The share of words in the answer's distinct names that are not given; None where it holds no name."""
-    names = {name for sentence in answer.sentences for name in _names(sentence.text)}
+    every = (name for sentence in answer.sentences for name in _names(sentence.text))
+    names = dict.fromkeys(islice(every, NAMES_MAX))
+    forms = OTHER_FORMS_MAX
     weighed = held = 0
     for name in names:
         parts = [stem for word in name.split() if _counts(word) for stem in stems(word)]
         missing = [stem for stem in parts if stem not in context.known and stem not in question.known]
-        if missing and _in_other_form(name, context):
-            missing = []
+        if missing and forms:
+            forms -= 1
+            missing = [] if _in_other_form(name, context) else missing
         weighed += len(parts)
         held += len(parts) - len(missing)
     return 1 - held / weighed if weighed else None

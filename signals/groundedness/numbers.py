@@ -23,20 +23,20 @@ _SCALES = {
 }  # fmt: skip
 
 
-def _words(text: str) -> list[str]:
+def _list(text: str) -> list[str]:
     return text.split()
 
 
-_UNITS = _words(
+_UNITS = _list(
     """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen
     eighteen nineteen"""
 )
-_TENS = _words("twenty thirty forty fifty sixty seventy eighty ninety")
+_TENS = _list("twenty thirty forty fifty sixty seventy eighty ninety")
 _WORDS = {word: value for value, word in enumerate(_UNITS)} | {word: 20 + 10 * n for n, word in enumerate(_TENS)}
-_ORDINALS = _words("first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth")
+_ORDINALS = _list("first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth")
 _MULTIPLES = {"hundred": 100, "thousand": 1_000, "million": 1_000_000, "billion": 1_000_000_000}
 _NAMED = frozenset(_WORDS) | frozenset(_MULTIPLES)
-_MONTHS = _words("january february march april may june july august september october november december")
+_MONTHS = _list("january february march april may june july august september october november december")
 _LENIENT = (
     {word: float(value) for value, word in enumerate(_ORDINALS, 1)}
     | {word: float(value) for value, word in enumerate(_MONTHS, 1)}
@@ -48,10 +48,7 @@ _HAN = {character: value for value, character in enumerate("〇一二三四五�
 _HAN_MULTIPLES = {"十": 10, "百": 100, "千": 1_000}
 _HAN_RUN = re.compile(f"[{''.join(_HAN)}{''.join(_HAN_MULTIPLES)}]+")
 _HAN_CHARACTERS = frozenset(_HAN) | frozenset(_HAN_MULTIPLES)
-_NO_CLAIM = re.compile(
-    r"^[ \t]*(?:[#*>-]+[ \t]*)*(?:step[ \t]+)?\d{1,3}[.):](?=\s)",
-    re.IGNORECASE | re.MULTILINE,
-)  # markers of lists
+_NO_CLAIM = re.compile(r"^[ \t#*>-]*(?:step[ \t]+)?\d{1,3}[.):](?=\s)", re.I | re.M)  # the markers of lists
 
 
 def number_mismatch(answer: Reading, context: Reading, question: Reading) -> float | None:

@@ -99,7 +99,7 @@ class Reading:
     @cached_property
     def stems(self) -> list[str]:
         """The same by their stems."""
-        return list(map(_stem, self.words))
+        return [word[:STEM_CHARS] if word[0] < _FIRST_ARABIC else _stem(word) for word in self.words]
 
     @cached_property
     def known_words(self) -> frozenset[str]:
@@ -193,6 +193,6 @@ def _joined(text: str) -> str:
 
 
 def _stem(word: str) -> str:
-    if word[0] >= _FIRST_ARABIC and _ARABIC.match(word):
+    if _ARABIC.match(word):
         word = _ARABIC_PREFIX.sub("", _ARABIC_SIGNS.sub("", word).translate(_ARABIC_LETTERS))
     return word[:STEM_CHARS]

@@ -9,6 +9,7 @@ import pytest
 
 from collector.decode.context import context_text
 from collector.records import Content, LLMCall, Message
+from collector.scoring import exchange
 from tests.decode.wire import CHAT, WireSpan, call, calls
 
 CAPITAL, FOOD = "Paris is the capital.", "Lyon is famous for its food."
@@ -169,6 +170,12 @@ def test_a_question_that_brings_its_material_leaves_only_the_material() -> None:
     asked = f"Document:\n{CAPITAL}\n\nQuestion: which is the capital?"
 
     assert context_text(told(None, ("user", asked))) == f"Document:\n{CAPITAL}"
+
+
+def test_the_signals_see_each_retrieved_document_for_itself() -> None:
+    made = told(None, ("user", "Where?"), documents=(CAPITAL, FOOD))
+
+    assert [document.text for document in exchange(made, context_text(made)).documents] == [CAPITAL, FOOD]
 
 
 def test_documents_that_the_prompt_already_says_are_not_repeated() -> None:

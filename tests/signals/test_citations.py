@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from signals.batch import Batch
 from signals.groundedness.citations import Citations
 from signals.groundedness.documents import DOCUMENTS_MAX, documents_of, marked
+from signals.suite import SuiteOptions, load_suite
 from signals.types import Abstention, Document, Exchange
 
 DOCUMENTS = (
@@ -117,6 +118,19 @@ def test_the_marks_of_a_prompt_are_what_an_answer_cites() -> None:
 
 def test_one_mark_alone_divides_nothing() -> None:
     assert marked("[1] A note") == marked("see [1] and [2] inside a line") == ()
+
+
+def test_marks_inside_a_retrieved_document_are_its_own() -> None:
+    notes = Document("Kettles.\n[1] A note\n[2] Another note")
+
+    assert documents_of(Exchange(context=notes.text, documents=(notes,))) == (notes,)
+
+
+@pytest.mark.parametrize("text", ["<doc>" * 60_000, "[1 " * 60_000, "-" * 60_000, "A-" * 60_000, "https://a " * 6_000])
+def test_a_hostile_text_takes_no_longer_than_another(text: str) -> None:
+    suite = load_suite(SuiteOptions(enabled=("context_novelty", "claims", "citations")))
+
+    assert not suite.score([Exchange(output=text, context=text)]).failures
 
 
 def test_documents_are_bounded() -> None:

@@ -135,6 +135,26 @@ def test_many_batches_are_written_in_order(tmp_path: Path) -> None:
     assert pq.read_table(tmp_path / "out.parquet")["id"].to_pylist() == list(range(2 * BATCH_ROWS + 3))
 
 
+def test_documents_are_what_an_answer_cites_and_the_context_where_there_is_none(tmp_path: Path) -> None:
+    documents = ["Kettles last two years.", {"id": 7, "text": "Lids are covered.", "url": None}]
+    source = write(
+        tmp_path / "in.jsonl",
+        {"output": "Kettles last two years. Lids are covered [7]. Cables burn [9].", "documents": documents},
+        {"output": "Yes", "documents": [{"id": "no text"}]},
+        {"output": "Yes", "documents": "a text"},
+    )
+    suite = load_suite(SuiteOptions(enabled=("context_novelty", "citations")))
+    bad: list[tuple[int, str]] = []
+
+    score_file(source, tmp_path / "out.jsonl", suite, lambda number, problem: bad.append((number, problem)))
+
+    (row,) = read(tmp_path / "out.jsonl")
+    assert row["citation_missing_output"] == 0.5
+    assert 0 < row["context_novelty_output"] < 0.5
+    assert [number for number, _ in bad] == [2, 3]
+    assert all("document" in problem for _, problem in bad)
+
+
 def test_a_run_that_breaks_leaves_no_output_behind(tmp_path: Path) -> None:
     class Breaking(HashSuite):
         def score(self, exchanges, shed=None):
