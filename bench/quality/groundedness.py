@@ -44,7 +44,7 @@ def measure(data: Path) -> Iterator[Row]:
     means: dict[str, list[float]] = {"context_novelty": [], "cosine": []}
     for name in (*TARGETS, "summedits", "halueval_qa"):
         rows = read_set(name, data)
-        columns = _columns(rows, suite)
+        columns = _columns(rows, suite, passages=name == "mtrag_human")
         for row in _verdicts(name, rows, columns, encoder):
             if name in TARGETS and row.measure == "AUROC" and row.who in means:
                 means[row.who].append(row.value)
@@ -60,14 +60,14 @@ def measure(data: Path) -> Iterator[Row]:
     encoder.close()
 
 
-def _columns(rows: Rows, suite: Suite) -> Columns:
-    """Every column of the family over a set, NaN where it abstains."""
+def _columns(rows: Rows, suite: Suite, *, passages: bool) -> Columns:
+    """Every column of the family over a set, NaN where it abstains; ``passages``: its contexts are documents."""
     exchanges = [
         Exchange(
             input=row.get("question") or None,
             output=row["response"],
             context="\n".join(row["context"]),
-            documents=tuple(map(Document, row["context"])),
+            documents=tuple(map(Document, row["context"])) if passages else (),
         )
         for row in rows
     ]
