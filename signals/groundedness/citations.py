@@ -40,7 +40,8 @@ CITATIONS_MAX = 200
 _RANGE_MAX = 20
 
 _REFERENCES = re.compile(
-    r"^[ \t#*_]*(?:references|sources|citations|bibliography|quellen|参考文献)[ \t*_]*:?[ \t*_]*$", re.I | re.M
+    r"^[ \t#*_]{0,9}(?:references|sources|citations|bibliography|quellen|参考文献)[ \t*_]{0,9}:?[ \t*_]{0,9}$",
+    re.IGNORECASE | re.MULTILINE,
 )
 
 

@@ -59,7 +59,7 @@ _SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+|\n+|(?<=[。！？؟।])")
 
 CITATION = re.compile(
     r"(?P<code>```.*?(?:```|\Z)|`[^`\n]*`)"  # holds indices, and no citations
-    r"|(?P<link>\[(?P<words>[^\]\n]{0,200})\]\((?P<target>[^)\s]{1,2000})[^)\n]*\))"
+    r"|(?P<link>\[(?P<words>[^\]\n]{0,200})\]\((?P<target>[^)\s]{1,2000}+)(?:[ \t][^)\n]{0,300})?\))"
     r"|\[(?:\^|(?:doc(?:ument)?|source|ref(?:erence)?|passage|chunk|context|s)[ .#:_-]*)?"
     r"(?P<numbers>\d{1,4}(?:\s*[,;–-]\s*\d{1,4})*)\]"
     r"|【(?P<dagger>\d{1,4})(?::\d+)?(?:†[^】]{0,200})?】"

@@ -126,8 +126,19 @@ def test_marks_inside_a_retrieved_document_are_its_own() -> None:
     assert documents_of(Exchange(context=notes.text, documents=(notes,))) == (notes,)
 
 
-@pytest.mark.parametrize("text", ["<doc>" * 60_000, "[1 " * 60_000, "-" * 60_000, "A-" * 60_000, "https://a " * 6_000])
-def test_a_hostile_text_takes_no_longer_than_another(text: str) -> None:
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<doc>" * 60_000,
+        "[1 " * 60_000,
+        "-" * 60_000,
+        "A-" * 60_000,
+        "https://a " * 6_000,
+        "[a](" * 9_000,
+        "sources" + " " * 60_000 + "x",
+    ],
+)
+def test_a_hostile_text_is_scored_within_bounds(text: str) -> None:
     suite = load_suite(SuiteOptions(enabled=("context_novelty", "claims", "citations")))
 
     assert not suite.score([Exchange(output=text, context=text)]).failures
