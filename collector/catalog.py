@@ -219,6 +219,11 @@ IMBALANCE = replace(
 RECORDS_POLLED = _counter("assay_records_polled_total", "Records read, warm-up re-reads included.", "topic")
 RECORD_BYTES = _counter("assay_record_bytes_total", "Bytes of the records read.", "topic")
 LAG = _gauge("assay_lag_records", "Records between what was read and the end of the log.", "topic", "partition")
+LAG_SECONDS = _gauge("assay_lag_seconds", "Age of the part of the log that is read or scored now.")
+SHED_LEVEL = _gauge("assay_shed_level", "Level of shedding for overload; 0: every signal scores every call.")
+SHED_RATIO = _gauge(
+    "assay_shed_ratio", "Share of the traces that the signal leaves unscored now, for overload.", "signal"
+)
 PARTITIONS = _gauge("assay_partitions_assigned", "Partitions that this process reads.")
 OPEN_RETRIES = _counter("assay_open_retries_total", "Attempts to open a partition that failed and are repeated.")
 SETTLED_EARLY = _counter(
