@@ -94,6 +94,11 @@ SIGNALS: tuple[SignalEntry, ...] = (
     SignalEntry("disagreement", (Side.OUTPUT,), "How much several answers to one request differ from each other."),
     SignalEntry("perplexity", (Side.OUTPUT,), "How unsure the model was of its words: 1 - 1 / perplexity."),
     SignalEntry("low_confidence", (Side.OUTPUT,), "Share of tokens that the model gave less than a half."),
+    SignalEntry("reference_exact", (Side.OUTPUT,), "1 where the answer is not the reference, normalised."),
+    SignalEntry("reference_f1", (Side.OUTPUT,), "Distance from the reference by shared words: 1 - token F1."),
+    SignalEntry("reference_rouge_l", (Side.OUTPUT,), "Distance from the reference by words in order: 1 - ROUGE-L."),
+    SignalEntry("reference_chrf", (Side.OUTPUT,), "Distance from the reference by letters: 1 - chrF."),
+    SignalEntry("reference_bertscore", (Side.OUTPUT,), "Distance from the reference by meaning: 1 - BERTScore F1."),
     SignalEntry("context_injection", (Side.INPUT,), "How much the context holds orders to the model: 1 an attack."),
 )
 

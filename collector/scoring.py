@@ -54,6 +54,7 @@ def exchange(call: LLMCall, context: str | None) -> Exchange:
         output="\n\n".join(texts) if texts else ("" if known else None),
         context=context,
         system=call.system,
+        reference=call.reference,
         finish_reason=outputs[0].finish_reason if outputs else None,
         tool_calls=len(calls),
         failed=call.error is not None,

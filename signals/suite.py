@@ -27,6 +27,7 @@ from signals.batch import Batch, Costly, Signal
 from signals.degeneration import Degeneration
 from signals.groundedness import ContextNovelty
 from signals.perplexity import Perplexity
+from signals.reference import Reference
 from signals.refusal import Refusal
 from signals.runtime.weights import WeightsError
 from signals.types import Abstention, Bools, Depths, Embeddings, Exchange, ScoreColumn, ScoreSpec, SuiteScores
@@ -200,6 +201,12 @@ def _agreement(loader: _Loader) -> Signal:
     return Agreement(loader.encoder)
 
 
+def _bertscore(loader: _Loader) -> Signal:
+    from signals.reference import ReferenceBertscore  # noqa: PLC0415 - torch
+
+    return ReferenceBertscore(loader.encoder)
+
+
 def _format() -> Signal:
     from signals.format import Format  # noqa: PLC0415 - jsonschema
 
@@ -231,6 +238,8 @@ SIGNALS: dict[str, Callable[[_Loader], Signal]] = {
     "disagreement": _agreement,
     "perplexity": lambda _: Perplexity(),
     "language": lambda _: _language(),
+    "reference": lambda _: Reference(),
+    "reference_bertscore": _bertscore,
 }
 
 

@@ -93,13 +93,25 @@ class PackedBert:
         with torch.inference_mode():
             return self._forward(windows)
 
-    def _forward(self, windows: Sequence[Ids]) -> Tensor:
-        layout = Layout.of([len(window) for window in windows], self.device)
+    def tokens(self, windows: Sequence[Ids]) -> Tensor:
+        """The last layer's hidden states of every token, (tokens, hidden), float32."""
+        with torch.inference_mode():
+            layout = Layout.of([len(window) for window in windows], self.device)
+            hidden = self._embedded(windows, layout)
+            for layer in range(self._layers):
+                hidden = self._layer(hidden, f"{layer}", layout)
+            return hidden.float()
+
+    def _embedded(self, windows: Sequence[Ids], layout: Layout) -> Tensor:
         ids = torch.cat([torch.from_numpy(window) for window in windows])
         positions = torch.cat([torch.arange(length).repeat(count) for count, length in layout.runs])
         weights = self._weights
         hidden = weights["words"][ids.to(self.device)] + weights["positions"][positions.to(self.device)]
-        hidden = self._norm(hidden, "embeddings")
+        return self._norm(hidden, "embeddings")
+
+    def _forward(self, windows: Sequence[Ids]) -> Tensor:
+        layout = Layout.of([len(window) for window in windows], self.device)
+        hidden = self._embedded(windows, layout)
         pooled = [_means(hidden, layout)] if 0 in self.taps else []
         for layer in range(self._layers):
             hidden = self._layer(hidden, f"{layer}", layout)
