@@ -45,7 +45,7 @@ class Agreement:
         answers = [_answers(exchange) for exchange in batch.exchanges]
         codes = batch.abstentions(Side.OUTPUT).copy()
         few = np.array([len(said) < 2 for said in answers], dtype=np.bool_)
-        codes[(codes == Abstention.NONE) & few] = Abstention.NOT_APPLICABLE
+        codes[(codes != Abstention.NO_TEXT) & few] = Abstention.NOT_APPLICABLE
         chosen = [answers[row] for row in np.flatnonzero(codes == Abstention.NONE)]
         return (column(self.specs[0], codes, disagreements(chosen, self._encoder)),)
 

@@ -90,14 +90,13 @@ class Encoder:
         self.version = f"minilm-l6-{self.weights[:8]}-{_NAMES[dtype]}"
         self.counts = EncoderCounts()
         self._windower = Windower(directory / "tokenizer.json")
-        model = PackedBert(
+        self.model = PackedBert(
             load_file(directory / "model.safetensors"),
             heads=shape["num_attention_heads"],
             taps=(TONE_LAYER, shape["num_hidden_layers"]),
             dtype=dtype,
         )
-        self._model = model
-        self.runner = Runner(model, device=place, workers=workers or cores(), pack_tokens_max=pack_tokens_max)
+        self.runner = Runner(self.model, device=place, workers=workers or cores(), pack_tokens_max=pack_tokens_max)
         self._cache = Lru(self.version, cache_bytes_max)
 
     def encode(self, texts: Sequence[str]) -> Encoded:
@@ -120,7 +119,7 @@ class Encoder:
         lengths = np.cumsum([len(ids) for ids in windows])
         counts = np.ones(lengths[-1], dtype=np.float32)
         counts[[0, *lengths[:-1], *(lengths - 1)]] = 0
-        return _unit(self._model.tokens(windows).cpu().numpy()), counts
+        return _unit(self.model.states(windows, self.model.taps[-1]).cpu().numpy()), counts
 
     def close(self) -> None:
         """Stop the workers; safe twice."""

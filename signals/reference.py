@@ -82,7 +82,7 @@ class ReferenceBertscore:
     def score(self, batch: Batch) -> tuple[ScoreColumn, ...]:
         codes = batch.abstentions(Side.OUTPUT)
         without = np.array([not _has_words(exchange.reference) for exchange in batch.exchanges], dtype=np.bool_)
-        codes[(codes == Abstention.NONE) & without] = Abstention.NOT_APPLICABLE
+        codes[(codes != Abstention.NO_TEXT) & without] = Abstention.NOT_APPLICABLE
         pairs = [
             (exchange.output or "", exchange.reference or "")
             for exchange, code in zip(batch.exchanges, codes, strict=True)

@@ -36,10 +36,10 @@ class Relevance:
 
     def score(self, batch: Batch) -> tuple[ScoreColumn, ...]:
         asked, codes = batch.abstentions(Side.INPUT), batch.abstentions(Side.OUTPUT).copy()
-        answered = np.flatnonzero(codes == Abstention.NONE)
+        answered = np.flatnonzero(codes != Abstention.NO_TEXT)
         for row in answered:
             output = batch.exchanges[int(row)].output or ""
-            if asked[row] != Abstention.NONE or len(words(output[:_GLANCE_CHARS])) < WORDS_MIN:
+            if asked[row] == Abstention.NO_TEXT or len(words(output[:_GLANCE_CHARS])) < WORDS_MIN:
                 codes[row] = Abstention.NOT_APPLICABLE
         rows = np.flatnonzero(codes == Abstention.NONE)
         pairs = _rows(batch, Side.INPUT)[rows] * _rows(batch, Side.OUTPUT)[rows]

@@ -6,9 +6,9 @@ attention looks at windows: those of equal length, which the packer lays side by
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, islice
 
 import torch
 import torch.nn.functional as nn
@@ -93,31 +93,30 @@ class PackedBert:
         with torch.inference_mode():
             return self._forward(windows)
 
-    def tokens(self, windows: Sequence[Ids]) -> Tensor:
-        """The last layer's hidden states of every token, (tokens, hidden), float32."""
+    def _forward(self, windows: Sequence[Ids]) -> Tensor:
+        layout = Layout.of([len(window) for window in windows], self.device)
+        return torch.stack(
+            [_means(rows, layout) for layer, rows in enumerate(self._rows(windows, layout)) if layer in self.taps],
+            dim=1,
+        )
+
+    def states(self, windows: Sequence[Ids], layer: int) -> Tensor:
+        """The hidden states of every token of the windows, end to end, after ``layer``: (tokens, hidden), float32."""
         with torch.inference_mode():
             layout = Layout.of([len(window) for window in windows], self.device)
-            hidden = self._embedded(windows, layout)
-            for layer in range(self._layers):
-                hidden = self._layer(hidden, f"{layer}", layout)
-            return hidden.float()
+            return next(islice(self._rows(windows, layout), layer, None)).float()
 
-    def _embedded(self, windows: Sequence[Ids], layout: Layout) -> Tensor:
+    def _rows(self, windows: Sequence[Ids], layout: Layout) -> Iterator[Tensor]:
+        """Token rows after the embeddings and after each layer."""
         ids = torch.cat([torch.from_numpy(window) for window in windows])
         positions = torch.cat([torch.arange(length).repeat(count) for count, length in layout.runs])
         weights = self._weights
         hidden = weights["words"][ids.to(self.device)] + weights["positions"][positions.to(self.device)]
-        return self._norm(hidden, "embeddings")
-
-    def _forward(self, windows: Sequence[Ids]) -> Tensor:
-        layout = Layout.of([len(window) for window in windows], self.device)
-        hidden = self._embedded(windows, layout)
-        pooled = [_means(hidden, layout)] if 0 in self.taps else []
+        hidden = self._norm(hidden, "embeddings")
+        yield hidden
         for layer in range(self._layers):
             hidden = self._layer(hidden, f"{layer}", layout)
-            if layer + 1 in self.taps:
-                pooled.append(_means(hidden, layout))
-        return torch.stack(pooled, dim=1)
+            yield hidden
 
     def _layer(self, hidden: Tensor, name: str, layout: Layout) -> Tensor:
         rows, width = hidden.shape

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from obstore.store import MemoryStore
 
-from collector.config import OverloadConfig
+from collector.chain import Chain
+from collector.config import Config, OverloadConfig
+from collector.daemon import Daemon
+from collector.records import Kind
 from collector.shedding import SHARES, Shedding, depths, positions, shares
+from tests.core.test_pipeline import pipeline
+from tests.fakes.source import FakeLog
+from tests.fakes.suite import HashSuite
 
 CONFIG = OverloadConfig(lag_seconds_max=600, drain_seconds=1_800, step_seconds=60, calm_seconds=300, keep_ratio=0.05)
 LOOK_SECONDS = 10.0
@@ -176,3 +184,33 @@ def test_at_the_highest_level_the_kept_share_still_has_every_signal() -> None:
     assert shedding.level == 2 * len(SHARES)
     assert found is not None
     assert np.mean(found == 0) == pytest.approx(CONFIG.keep_ratio, abs=0.01)
+
+
+def daemon(tmp_path: Path, **overload: float) -> Daemon:
+    return Daemon(Config.model_validate({"source": {"otlp": {}}, "data": tmp_path, "overload": overload}))
+
+
+def test_by_default_nothing_may_be_shed_and_a_replay_never_is(tmp_path: Path) -> None:
+    spans = tmp_path / "spans.pb"
+    spans.touch()
+    replay = {"source": {"replay": {"traces": [spans]}}, "data": tmp_path, "overload": {"lag_seconds_max": 60}}
+
+    assert daemon(tmp_path)._shedding(HashSuite()) is None
+    assert Daemon(Config.model_validate(replay))._shedding(HashSuite()) is None
+    assert daemon(tmp_path, lag_seconds_max=60)._shedding(HashSuite()) is not None
+
+
+def test_the_level_and_what_it_leaves_out_are_metrics(tmp_path: Path) -> None:
+    log = FakeLog()
+    log.create("otlp_spans", Kind.TRACES, 1)
+    told = daemon(tmp_path, lag_seconds_max=60)
+    running = pipeline(log, Chain(MemoryStore()), shedding=told._shedding(HashSuite()))
+    assert running.shedding is not None
+    running.shedding.level = 2
+
+    told._tell_shedding(running)
+
+    page = told.exporter.render()[0].decode()
+    assert "assay_shed_level 2" in page
+    assert 'assay_shed_ratio{signal="toxicity"} 0.475' in page
+    assert "assay_lag_seconds 0" in page

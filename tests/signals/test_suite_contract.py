@@ -184,3 +184,10 @@ def test_a_model_of_its_own_is_the_first_to_be_shed(detoxify_suite: Suite) -> No
     assert detoxify_suite.shed_order[0] == ("toxicity",)
     assert column(scores, "toxicity_output").abstentions.tolist() == [Abstention.SHED]
     assert column(scores, "relevance_output").abstentions.tolist() == [Abstention.NONE]
+
+
+def test_what_does_not_apply_is_not_shed(suite: Suite) -> None:
+    scores = suite.score([Exchange(output="Yes."), Exchange()], np.array([True, True]))
+
+    for name in ("relevance_output", "disagreement_output", "reference_bertscore_output"):
+        assert column(scores, name).abstentions.tolist() == [Abstention.NOT_APPLICABLE, Abstention.NO_TEXT]
