@@ -175,24 +175,23 @@ class Slow(HashSuite):
 
 def test_behind_its_bound_it_sheds_whole_traces_counts_every_call_and_ends_shedding_with_the_lag(log, monkeypatch):
     monkeypatch.setattr("collector.pipeline.SLICE_CALLS_MAX", 20)
-    config = OverloadConfig(lag_seconds_max=0.5, drain_seconds=0.001, step_seconds=0.05, calm_seconds=0.2, keep_ratio=0)
+    config = OverloadConfig(lag_seconds_max=1, drain_seconds=0.001, step_seconds=0.05, calm_seconds=0.2, keep_ratio=0.3)
     chain = Chain(MemoryStore())
     produce(log, 600)
     running = pipeline(log, chain, Slow(), Shedding(config=config, steps=1))
     running.start()
     eventually(lambda: running.shedding.level > 0)
     eventually(lambda: running.telemetry.calls == 600)
-    eventually(lambda: running.shedding.level == 0)
+    eventually(lambda: running.shedding.level == 0 and running.lag_seconds < config.lag_seconds_max)
     running.drain()
 
     assert running.join(10)
     assert running.failure is None
-    assert running.lag_seconds < config.lag_seconds_max
     calls = pa.concat_tables([link.delta.calls for stream in chain.streams() for link in chain.walk(stream)])
     shed = np.array([reason == "shed" for reason in calls.column("unscored").to_pylist()])
     places = positions([trace.hex() for trace in calls.column("trace_id").to_pylist()])
-    assert 0 < shed.sum() < len(shed)
-    assert places[shed].mean() < places[~shed].mean()
+    assert shed.any()
+    assert places[shed].max() < 1 - config.keep_ratio
     assert set(calls.column("s_toxicity_output").filter(shed).to_pylist()) == {-Abstention.SHED}
 
 
