@@ -1,10 +1,11 @@
-"""Overload: how far scoring is behind, how much is left unscored for it, and of which traces. No clock of its own.
+"""Overload: how far behind is too far, what is left unscored then, and of which traces. No clock of its own.
 
-What goes first is the suite's own order (``ScoringSuite.shed_order``: models of their own, then texts that only one
-signal reads, then the pass that the others share; signals without a model never). A level is a place on the ladder
-step 1 of SHARES[0] of the traces, step 1 of SHARES[1], …, step 2 of SHARES[0], …: each level leaves out what the one
-before does and more. Which traces is a keyed hash of the trace id, so a trace is left out whole, and every replica and
-replay at the same level leaves out the same. ``keep_ratio`` of the traces keeps every signal at every level.
+What goes first is the suite's own order, a step at a time (``ScoringSuite.shed_order``: models of their own, then what
+has texts encoded that no other signal needs, then the pass that the others share; signals without a model never). Each
+level leaves out what the level before does and a share more: the first step for a quarter, a half, three quarters and
+all of the traces that may be left out, then the second step for a quarter, and so on. Which traces is a keyed hash of
+the trace id: a trace is left out whole, and replicas and replays at the same level leave out the same. ``keep_ratio``
+of the traces keep every signal at every level. A process begins at level 0.
 """
 
 from __future__ import annotations

@@ -111,7 +111,7 @@ def _context(suite: Suite, data: Path) -> Iterator[Row]:
     rng = np.random.default_rng(SEED)
     attacks = [row["text"] for row in read_set("bipia", data) if row["label"]]
     for name in CONTEXTS:
-        papers = documents(name, data)[:CONTEXTS_MAX]
+        papers = [paper for paper in documents(name, data) if paper and not paper.isspace()][:CONTEXTS_MAX]
         for kind in ("text", "code"):
             chosen = [text for text in attacks if ("```" in text) == (kind == "code")]
             spoiled = [inserted(paper, str(rng.choice(chosen)), rng) for paper in papers]

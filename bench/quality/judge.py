@@ -13,8 +13,11 @@ ROUNDS = 300
 
 
 def recall_at(labels: Labels, scores: Scores, false_positives: float = 0.01) -> float:
-    """Share of the positives above the score that at most ``false_positives`` of the negatives exceed."""
-    return float((scores[labels] > np.quantile(scores[~labels], 1 - false_positives, method="higher")).mean())
+    """Share of the positives above the score that no more than ``false_positives`` of the negatives exceed."""
+    if labels.all() or not labels.any():
+        return float("nan")
+    falling = np.sort(scores[~labels])[::-1]
+    return float((scores[labels] > falling[int(false_positives * len(falling))]).mean())
 
 
 def separation(
@@ -28,7 +31,9 @@ def separation(
     recall: bool = True,
     target: float | None = None,
 ) -> Iterator[Row]:
-    """``scores`` in the order of ``labels``; an abstention is given as the score that it is worth."""
+    """``scores`` in the order of ``labels``; ValueError for NaN: whoever measures says what an abstention is worth."""
+    if np.isnan(scores).any():
+        raise ValueError(f"{who} on {on}: NaN among the scores")
     low, high = interval(labels, scores, rounds=ROUNDS)
     yield Row(
         family=family,
