@@ -134,8 +134,7 @@ class Pipeline:
             started = time.monotonic()
             held.append(self.intake.turn(self.poll_seconds, blocked=bool(held)))
             self.telemetry.observe("assay_stage_seconds", time.monotonic() - started, stage="intake")
-            if self.shedding is not None:
-                self.shedding.look(self.clock(), self.lag_seconds)
+            self._look()
             if getattr(self.intake.source, "finished", False):
                 held.append(self.intake.finish())
                 self._draining.set()
@@ -143,6 +142,14 @@ class Pipeline:
         for step in held:
             self._put(self._scoring, step)
         self._put(self._scoring, _Signpost.END)
+
+    def _look(self) -> None:
+        if self.shedding is None:
+            return
+        if self.chain_up and self.intake.source.healthy:
+            self.shedding.look(self.clock(), self.lag_seconds)
+        else:
+            self.shedding.look_away()
 
     def _hand_on(self, held: deque[Step]) -> None:
         while held:

@@ -24,6 +24,7 @@ SHARES = (0.25, 0.5, 0.75, 1.0)  # of the traces that may be left out at all
 RESUME_RATIO = 0.2  # of the lag that may be; below it is calm
 PATIENCE_GROWTH = 2.0  # of the calm that the next step down needs, after a step down that failed
 PATIENCE_SECONDS_MAX = 21_600.0
+GAP_SECONDS = 10.0  # between two looks: more is a freeze, and the pace over it says nothing
 FAILED_SECONDS = 86_400.0  # a step up within this after a step down says that the step down failed
 _KEY = b"assay shedding 1"  # apart from the samplers of tracing, which look at the id itself
 _HASH_BYTES = 8
@@ -61,11 +62,17 @@ class Shedding:
         if most is None:
             return self.level
         self._step_down(now, calm=lag_seconds < most * RESUME_RATIO)
-        if self._looked is None or now - self._looked[0] >= self.config.step_seconds:
-            if self._looked is not None and lag_seconds > most and not self._drains(now, lag_seconds):
+        if self._looked is None or now - self._looked[0] > self.config.step_seconds + GAP_SECONDS:
+            self._looked = now, lag_seconds
+        elif now - self._looked[0] >= self.config.step_seconds:
+            if lag_seconds > most and not self._drains(now, lag_seconds):
                 self._step_up(now)
             self._looked = now, lag_seconds
         return self.level
+
+    def look_away(self) -> None:
+        """The lag grows for want of a store or a source, which shedding does not mend: its pace says nothing."""
+        self._looked = self._calm_since = None
 
     def depths(self, trace_ids: Sequence[str]) -> Depths | None:
         """How many steps leave each trace out; None where nothing is shed."""

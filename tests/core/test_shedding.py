@@ -174,6 +174,19 @@ def test_the_level_moves_by_one_and_no_faster_than_it_may() -> None:
     assert np.diff(changed).min() * LOOK_SECONDS >= CONFIG.step_seconds
 
 
+def test_a_lag_that_grew_while_a_store_was_away_or_the_process_froze_sheds_nothing_by_itself() -> None:
+    for away in (True, False):
+        shedding = Shedding(config=CONFIG, steps=2)
+        shedding.look(0.0, 0.0)
+        if away:
+            shedding.look_away()
+
+        for seconds in range(0, 600, 10):  # two hours later, and a second a second is caught up
+            shedding.look(2 * HOUR + seconds, CONFIG.drain_seconds - 2 * seconds)
+
+        assert shedding.level == 0
+
+
 def test_at_the_highest_level_the_kept_share_still_has_every_signal() -> None:
     shedding = Shedding(config=CONFIG, steps=2)
     for minute in range(30):
@@ -214,3 +227,18 @@ def test_the_level_and_what_it_leaves_out_are_metrics(tmp_path: Path) -> None:
     assert "assay_shed_level 2" in page
     assert 'assay_shed_ratio{signal="toxicity"} 0.475' in page
     assert "assay_lag_seconds 0" in page
+
+
+@pytest.mark.parametrize("chain_up", [True, False])
+def test_only_where_the_store_answers_is_a_lag_a_reason_to_shed(chain_up: bool) -> None:
+    log = FakeLog()
+    log.create("otlp_spans", Kind.TRACES, 1)
+    shedding = Shedding(config=CONFIG, steps=2)
+    running = pipeline(log, Chain(MemoryStore()), shedding=shedding)
+    running.intake.time.now, running.chain_up = 1.0, chain_up
+
+    for now in range(1_000, 2_000, 10):
+        running.clock = lambda now=now: float(now)
+        running._look()
+
+    assert (shedding.level > 0) == chain_up
