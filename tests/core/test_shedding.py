@@ -21,7 +21,7 @@ from tests.fakes.source import FakeLog
 from tests.fakes.suite import HashSuite
 
 CONFIG = OverloadConfig(lag_seconds_max=600, drain_seconds=1_800, step_seconds=60, calm_seconds=300, keep_ratio=0.05)
-LOOK_SECONDS = 10.0
+LOOK_SECONDS = 20.0
 HOUR = 3_600.0
 
 levels = st.integers(0, 3 * len(SHARES))
@@ -45,7 +45,7 @@ class Plant:
     def run(self, seconds: float, load: float) -> None:
         """``load``: seconds of work that a second of the log brings when nothing is shed; the models are all of it."""
         for _ in range(int(seconds / LOOK_SECONDS)):
-            left = 1 - np.mean(self.shedding.shares)
+            left = 1 - sum(self.shedding.shares) / self.shedding.steps
             self.lag = max(0.0, self.lag + LOOK_SECONDS * (1 - 1 / max(load * left, 1e-3)))
             self.now += LOOK_SECONDS
             self.levels.append(self.shedding.look(self.now, self.lag))
