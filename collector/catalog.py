@@ -118,6 +118,11 @@ SIGNALS: tuple[SignalEntry, ...] = (
     SignalEntry("disagreement", (Side.OUTPUT,), "How much several answers to one request differ from each other."),
     SignalEntry("perplexity", (Side.OUTPUT,), "How unsure the model was of its words: 1 - 1 / perplexity."),
     SignalEntry("low_confidence", (Side.OUTPUT,), "Share of tokens that the model gave less than a half."),
+    SignalEntry("reference_exact", (Side.OUTPUT,), "1 where the answer is not the reference, normalised."),
+    SignalEntry("reference_f1", (Side.OUTPUT,), "Distance from the reference by shared words: 1 - token F1."),
+    SignalEntry("reference_rouge_l", (Side.OUTPUT,), "Distance from the reference by words in order: 1 - ROUGE-L."),
+    SignalEntry("reference_chrf", (Side.OUTPUT,), "Distance from the reference by letters: 1 - chrF."),
+    SignalEntry("reference_bertscore", (Side.OUTPUT,), "Distance from the reference by meaning: 1 - BERTScore F1."),
     SignalEntry("context_injection", (Side.INPUT,), "How much the context holds orders to the model: 1 an attack."),
 )
 
@@ -243,6 +248,11 @@ IMBALANCE = replace(
 RECORDS_POLLED = _counter("assay_records_polled_total", "Records read, warm-up re-reads included.", "topic")
 RECORD_BYTES = _counter("assay_record_bytes_total", "Bytes of the records read.", "topic")
 LAG = _gauge("assay_lag_records", "Records between what was read and the end of the log.", "topic", "partition")
+LAG_SECONDS = _gauge("assay_lag_seconds", "Age of the part of the log that is read or scored now.")
+SHED_LEVEL = _gauge("assay_shed_level", "Level of shedding for overload; 0: every signal scores every call.")
+SHED_RATIO = _gauge(
+    "assay_shed_ratio", "Share of the traces that the signal leaves unscored now, for overload.", "signal"
+)
 PARTITIONS = _gauge("assay_partitions_assigned", "Partitions that this process reads.")
 OPEN_RETRIES = _counter("assay_open_retries_total", "Attempts to open a partition that failed and are repeated.")
 SETTLED_EARLY = _counter(

@@ -16,6 +16,7 @@ COMMANDS = {
     "decode": "print the calls that files of telemetry hold, one JSON object a line",
     "doctor": "say per service what is captured, what is missing and which setting fixes it",
     "score": "run the signals over a file of exchanges",
+    "agreement": "say how far raters agree with each other, and a score with them",
     "sql": "ask the rollups and calls of a running or stopped daemon",
     "verify": "walk the chain, balance the counts, rebuild beside the live view and compare",
     "snapshot": "copy the newest snapshot to a file or a folder of Parquet",

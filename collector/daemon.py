@@ -29,6 +29,7 @@ from collector.records import Partition
 from collector.rows import SuiteId
 from collector.scoring import Scorer
 from collector.serve import Server
+from collector.shedding import Shedding
 from collector.source import DeadLetters, Source
 from collector.source.build import open_dead_letters, open_source
 from collector.source.otlp import OtlpSource
@@ -157,8 +158,16 @@ class Daemon:
             committer=committer,
             telemetry=self.exporter,
             clock=time.time,
+            shedding=self._shedding(suite),
         )
         self.pipeline.start()
+
+    def _shedding(self, suite: ScoringSuite) -> Shedding | None:
+        """None where nothing may be shed: it is off, or the source is a file that nobody waits for."""
+        config = self.config
+        if config.overload.lag_seconds_max is None or config.source.replay is not None:
+            return None
+        return Shedding(config=config.overload, steps=len(suite.shed_order))
 
     def _alive(self) -> bool:
         for part in (self.pipeline, self.server):
@@ -185,6 +194,7 @@ class Daemon:
             for place, count in self.pipeline.waiting.items():
                 self.exporter.set("assay_waiting_items", count, place=place)
             self._tell_lag(self.source.lag())
+            self._tell_shedding(self.pipeline)
             assembler = self.pipeline.intake.assembler
             self._rise("assay_calls_settled_early_total", assembler.settled_early)
             self._rise("assay_traces_forgotten_total", assembler.traces_evicted)
@@ -209,6 +219,15 @@ class Daemon:
             behind = lag.get(partition, math.nan)  # the partition of somebody else has no series here
             self.exporter.set("assay_lag_records", behind, topic=partition.topic, partition=str(partition.number))
         self._lagging = frozenset(lag)
+
+    def _tell_shedding(self, pipeline: Pipeline) -> None:
+        self.exporter.set("assay_lag_seconds", pipeline.lag_seconds)
+        shedding = pipeline.shedding
+        self.exporter.set("assay_shed_level", shedding.level if shedding else 0)
+        if shedding is not None:
+            for names, share in zip(pipeline.scorer.suite.shed_order, shedding.shares, strict=True):
+                for name in names:
+                    self.exporter.set("assay_shed_ratio", share, signal=name)
 
     def _rise(self, metric: str, total: float) -> None:
         """Somebody's running total, as a counter."""

@@ -65,6 +65,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     dropped: Sequence[tuple[Anchor, DropReason]] = ()
     anchors: Sequence[Anchor] = ()
     calls: Sequence[LLMCall] = ()
+    at: float = 0.0  # stream time of the verdicts
 
     def __bool__(self) -> bool:
         return bool(self.events or self.dropped or self.calls)
@@ -123,7 +124,8 @@ class Intake:
             events += self._try_open(partition, now)
         if blocked:
             return Step(events=events)
-        return _step(events, self.assembler.settle(self._time()))
+        at = self._time()
+        return _step(events, self.assembler.settle(at), at)
 
     def reopen(self, partition: Partition) -> Step:
         """Another writer was first: forget what was read and begin where the chain ends now."""
@@ -135,7 +137,7 @@ class Intake:
 
     def finish(self) -> Step:
         """The source has ended for good: every candidate gets its verdict now."""
-        return _step([], self.assembler.flush())
+        return _step([], self.assembler.flush(), self.time.now)
 
     def _balance(self, blocked: bool) -> None:
         """Pause everything under back-pressure, and go on together: stream time waits for the slowest by itself."""
@@ -281,7 +283,7 @@ def _call_ids(links: Iterable[Link], since: int) -> Iterable[str]:
                 yield f"{trace_id.hex()}:{span_id.hex()}"
 
 
-def _step(events: list[Event], verdicts: Sequence[Settled]) -> Step:
+def _step(events: list[Event], verdicts: Sequence[Settled], at: float) -> Step:
     dropped, anchors, calls = [], [], []
     for settled in verdicts:
         if isinstance(settled.verdict, LLMCall):
@@ -289,4 +291,4 @@ def _step(events: list[Event], verdicts: Sequence[Settled]) -> Step:
             calls.append(settled.verdict)
         else:
             dropped.append((settled.anchor, settled.verdict))
-    return Step(events=events, dropped=dropped, anchors=anchors, calls=calls)
+    return Step(events=events, dropped=dropped, anchors=anchors, calls=calls, at=at)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import math
 import queue
 import threading
 import time
@@ -21,6 +22,7 @@ from collector.decode.context import context_text
 from collector.intake import Intake, Step
 from collector.records import Partition
 from collector.scoring import Scorer
+from collector.shedding import Shedding
 from collector.source import SourceError
 from collector.telemetry import Telemetry
 from signals.types import SuiteScores
@@ -61,9 +63,11 @@ class Pipeline:
     committer: Committer
     telemetry: Telemetry
     clock: Callable[[], float]
+    shedding: Shedding | None = None  # None: whatever the lag, every call is scored by every signal
     poll_seconds: float = 0.1
     failure: BaseException | None = None
     chain_up: bool = True
+    _scoring_at: float = math.inf  # stream time of the step that is scored now; inf: none is
     _scoring: queue.Queue[Step | _Signpost] = field(default_factory=lambda: queue.Queue(QUEUE_STEPS_MAX))
     _committing: queue.Queue[Scored | _Signpost] = field(default_factory=lambda: queue.Queue(QUEUE_STEPS_MAX))
     _outcomes: queue.SimpleQueue[Outcome] = field(default_factory=queue.SimpleQueue)
@@ -110,6 +114,12 @@ class Pipeline:
             "rows": self.committer.waiting,
         }
 
+    @property
+    def lag_seconds(self) -> float:
+        """How old the part of the log is that is read or, if that is older, scored now; 0 before anything was read."""
+        at = min(self.intake.time.now, self._scoring_at)
+        return max(0.0, self.clock() - at) if at else 0.0
+
     def _guarded(self, stage: Callable[[], None]) -> None:
         try:
             stage()
@@ -124,6 +134,7 @@ class Pipeline:
             started = time.monotonic()
             held.append(self.intake.turn(self.poll_seconds, blocked=bool(held)))
             self.telemetry.observe("assay_stage_seconds", time.monotonic() - started, stage="intake")
+            self._look()
             if getattr(self.intake.source, "finished", False):
                 held.append(self.intake.finish())
                 self._draining.set()
@@ -131,6 +142,14 @@ class Pipeline:
         for step in held:
             self._put(self._scoring, step)
         self._put(self._scoring, _Signpost.END)
+
+    def _look(self) -> None:
+        if self.shedding is None:
+            return
+        if self.chain_up and self.intake.source.healthy:
+            self.shedding.look(self.clock(), self.lag_seconds)
+        else:
+            self.shedding.look_away()
 
     def _hand_on(self, held: deque[Step]) -> None:
         while held:
@@ -143,11 +162,14 @@ class Pipeline:
 
     def _score(self) -> None:
         while isinstance(step := self._get(self._scoring), Step):
+            self._scoring_at = step.at or math.inf
             for part in _slices(step):
                 started = time.monotonic()
-                scores = self.scorer.score(part.calls, [context_text(call) for call in part.calls])
+                shed = self.shedding.depths([call.trace_id for call in part.calls]) if self.shedding else None
+                scores = self.scorer.score(part.calls, [context_text(call) for call in part.calls], shed)
                 self.telemetry.observe("assay_stage_seconds", time.monotonic() - started, stage="scoring")
                 self._put(self._committing, Scored(step=part, scores=scores))
+            self._scoring_at = math.inf
         self._put(self._committing, _Signpost.END)
 
     def _commit(self) -> None:

@@ -136,6 +136,7 @@ class LLMCall(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     tool_definitions: str | None = None  # the tools that the request offered: JSON text in its provider's shape
     response_format: str | None = None  # "json", or JSON text of the format object or schema that was asked for
     logprobs: tuple[float, ...] = ()  # natural logarithms, one a token of the first answer
+    reference: str | None = None  # a gold answer; JSON text where it is not a text
     dropped_attributes: int = 0
     unjoined: bool = False  # waited for events that a table of its dialect promised, and none came
 

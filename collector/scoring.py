@@ -10,7 +10,7 @@ import numpy as np
 from collector import catalog
 from collector.records import Content, LLMCall
 from collector.telemetry import Telemetry
-from signals.types import Abstention, Document, Exchange, ScoreColumn, ScoringSuite, SuiteScores
+from signals.types import Abstention, Depths, Document, Exchange, ScoreColumn, ScoringSuite, SuiteScores
 
 _ARRIVED = frozenset({Content.CAPTURED, Content.TRUNCATED, Content.PARTIAL})
 _MISSING = {
@@ -27,9 +27,12 @@ class Scorer:
         self.suite = suite
         self._telemetry = telemetry
 
-    def score(self, calls: Sequence[LLMCall], contexts: Sequence[str | None]) -> SuiteScores:
-        """Scores of ``calls`` in their order; an absent text says why it is absent."""
-        scores = self.suite.score([exchange(call, context) for call, context in zip(calls, contexts, strict=True)])
+    def score(
+        self, calls: Sequence[LLMCall], contexts: Sequence[str | None], shed: Depths | None = None
+    ) -> SuiteScores:
+        """Scores of ``calls`` in their order; an absent text says why it is absent, and a shed call that it is shed."""
+        exchanges = [exchange(call, context) for call, context in zip(calls, contexts, strict=True)]
+        scores = self.suite.score(exchanges, shed)
         self._telemetry.observe("assay_batch_calls", len(calls))
         for signal, failure in scores.failures.items():
             self._telemetry.add("assay_signal_failures_total", signal=signal, error=failure)
@@ -51,6 +54,7 @@ def exchange(call: LLMCall, context: str | None) -> Exchange:
         output="\n\n".join(texts) if texts else ("" if known else None),
         context=context,
         system=call.system,
+        reference=call.reference,
         finish_reason=outputs[0].finish_reason if outputs else None,
         tool_calls=len(calls),
         failed=call.error is not None,

@@ -21,7 +21,7 @@ from itertools import combinations
 
 import numpy as np
 
-from signals.batch import Batch, column
+from signals.batch import Batch, Costly, column
 from signals.encoder import Encoder
 from signals.types import Abstention, Embeddings, Exchange, Floats, ScoreColumn, ScoreSpec, Side
 from signals.words import words
@@ -35,7 +35,7 @@ class Agreement:
     """``disagreement`` of the output: 0 the answers of a call say the same, 1 they have nothing in common."""
 
     name = "disagreement"
-    costly = True
+    costly = Costly.FURTHER_TEXTS
 
     def __init__(self, encoder: Encoder) -> None:
         self._encoder = encoder
@@ -45,7 +45,7 @@ class Agreement:
         answers = [_answers(exchange) for exchange in batch.exchanges]
         codes = batch.abstentions(Side.OUTPUT).copy()
         few = np.array([len(said) < 2 for said in answers], dtype=np.bool_)
-        codes[(codes == Abstention.NONE) & few] = Abstention.NOT_APPLICABLE
+        codes[(codes != Abstention.NO_TEXT) & few] = Abstention.NOT_APPLICABLE
         chosen = [answers[row] for row in np.flatnonzero(codes == Abstention.NONE)]
         return (column(self.specs[0], codes, disagreements(chosen, self._encoder)),)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from functools import cached_property
+from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
@@ -17,6 +17,18 @@ if TYPE_CHECKING:  # torch stays out of a suite that needs no encoder
 T = TypeVar("T")
 
 
+class Costly(IntEnum):
+    """What a signal costs, in the order in which overload leaves signals out: the greatest goes first.
+
+    The signals of the shared pass go together: one of them less would save a dot product, all of them save the pass.
+    """
+
+    NO = 0  # a scan of the text; never left out
+    SHARED_PASS = 1  # stands on the vectors that the batch computes once for all
+    FURTHER_TEXTS = 2  # has texts encoded that no other signal needs
+    OWN_MODEL = 3  # runs a model of its own
+
+
 class Signal(Protocol):
     """One family of quality measurements; it may raise, the suite answers for it."""
 
@@ -25,8 +37,8 @@ class Signal(Protocol):
     @property
     def specs(self) -> tuple[ScoreSpec, ...]: ...
     @property
-    def costly(self) -> bool:
-        """Whether it runs a model, and so is the first to be left out under overload."""
+    def costly(self) -> Costly:
+        """A value of Costly; True says SHARED_PASS."""
         ...
 
     def score(self, batch: Batch) -> tuple[ScoreColumn, ...]:
@@ -37,18 +49,27 @@ class Signal(Protocol):
 
 
 class Batch:
-    """The exchanges, with the texts to encode told apart from those that are absent or shed."""
+    """The exchanges, with the texts to encode told apart from those that are absent or shed.
+
+    ``shed`` is what one signal leaves out; ``leaving_out`` gives another signal its own, over the same vectors.
+    """
 
     def __init__(self, exchanges: Sequence[Exchange], shed: Bools | None, encoder: Encoder | None) -> None:
         self.exchanges = exchanges
         self.shed: Bools = np.zeros(len(exchanges), dtype=np.bool_) if shed is None else np.asarray(shed, np.bool_)
         if len(self.shed) != len(exchanges):
             raise ValueError(f"shed speaks of {len(self.shed)} exchanges, the batch has {len(exchanges)}")
-        self._encoder = encoder
+        self._vectors = _Vectors(encoder, [text for side in Side for text in self.wanted(side)] if encoder else [])
         self._made: dict[Hashable, Any] = {}
 
     def __len__(self) -> int:
         return len(self.exchanges)
+
+    def leaving_out(self, shed: Bools) -> Batch:
+        """The same exchanges and vectors, for a signal that leaves out these as well."""
+        other = Batch(self.exchanges, self.shed | shed, None)
+        other._vectors, other._made = self._vectors, self._made
+        return other
 
     def texts(self, side: Side) -> list[str | None]:
         """The texts of a side; one without any visible character counts as absent."""
@@ -64,12 +85,11 @@ class Batch:
 
     def encode(self) -> None:
         """Compute the vectors now, so that their time is told apart; without this the first to ask computes them."""
-        _ = self._distinct
+        self._vectors.compute()
 
     def encoded(self, side: Side) -> Encoded:
         """Vectors of the side's texts with abstention NONE, in their order."""
-        distinct, indices = self._distinct
-        return distinct.take(indices[side])
+        return self._vectors.of(self.wanted(side))
 
     def once(self, key: Hashable, make: Callable[[], T]) -> T:
         """What ``make`` gives, made once for this batch by the first signal that asks; ``key`` tells it apart."""
@@ -78,20 +98,28 @@ class Batch:
         made: T = self._made[key]
         return made
 
-    @cached_property
-    def _distinct(self) -> tuple[Encoded, dict[Side, npt.NDArray[np.int64]]]:
-        if self._encoder is None:
-            raise RuntimeError("this suite was loaded without an encoder")
-        order: dict[str, int] = {}
-        indices = {
-            side: np.array([order.setdefault(text, len(order)) for text in self.wanted(side)], dtype=np.int64)
-            for side in Side
-        }
-        return self._encoder.encode(list(order)), indices
-
     def wanted(self, side: Side) -> list[str]:
         """The side's texts with abstention NONE, in their order."""
         return [text for text, shed in zip(self.texts(side), self.shed, strict=True) if text is not None and not shed]
+
+
+class _Vectors:
+    """Each distinct text encoded once, when the first signal asks."""
+
+    def __init__(self, encoder: Encoder | None, texts: Sequence[str]) -> None:
+        self._encoder = encoder
+        self._places = {text: place for place, text in enumerate(dict.fromkeys(texts))}
+        self._encoded: Encoded | None = None
+
+    def compute(self) -> Encoded:
+        if self._encoder is None:
+            raise RuntimeError("this suite was loaded without an encoder")
+        if self._encoded is None:
+            self._encoded = self._encoder.encode(list(self._places))
+        return self._encoded
+
+    def of(self, texts: Sequence[str]) -> Encoded:
+        return self.compute().take(np.array([self._places[text] for text in texts], dtype=np.int64))
 
 
 def column(spec: ScoreSpec, abstentions: npt.NDArray[np.uint8], scored: Floats) -> ScoreColumn:

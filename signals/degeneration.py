@@ -18,7 +18,7 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
-from signals.batch import Batch, each
+from signals.batch import Batch, Costly, each
 from signals.types import Abstention, Embeddings, Exchange, ScoreColumn, ScoreSpec, Side
 from signals.words import words
 
@@ -45,7 +45,7 @@ class Degeneration:
 
     name = "degeneration"
     specs = (ScoreSpec(signal="degeneration", side=Side.OUTPUT, version="1"),)
-    costly = False
+    costly = Costly.NO
 
     def score(self, batch: Batch) -> tuple[ScoreColumn, ...]:
         return (each(self.specs[0], batch.exchanges, _score),)

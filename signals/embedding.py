@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from signals.batch import Batch
+from signals.batch import Batch, Costly
 from signals.types import Abstention, Embeddings, ScoreColumn, ScoreSpec, Side
 
 
@@ -14,7 +14,7 @@ class Embedding:
 
     name = "embedding"
     specs: tuple[ScoreSpec, ...] = ()
-    costly = True
+    costly = Costly.SHARED_PASS
 
     def __init__(self, version: str) -> None:
         self._version = version

@@ -112,6 +112,15 @@ class Encoder:
         stacked = np.concatenate(parts) if parts else np.zeros((0, 2, DIMENSIONS), dtype=np.float32)
         return Encoded(n=len(texts), windows=stacked[:, 1], tones=stacked[:, 0], owner=owner)
 
+    def token_states(self, text: str, windows_max: int) -> tuple[Floats, Floats]:
+        """Unit vectors of the last layer for each token of the first windows, (t, 384), and (t,) 1 where the token is
+        one of the text, 0 where the model's own. Not cached; computed alone, so that company changes nothing."""
+        windows = self._windower([text])[0].ids[:windows_max]
+        lengths = np.cumsum([len(ids) for ids in windows])
+        counts = np.ones(lengths[-1], dtype=np.float32)
+        counts[[0, *lengths[:-1], *(lengths - 1)]] = 0
+        return _unit(self.model.states(windows, self.model.taps[-1]).cpu().numpy()), counts
+
     def close(self) -> None:
         """Stop the workers; safe twice."""
         self.runner.close()

@@ -22,7 +22,7 @@ import json
 import re
 from typing import Any
 
-from signals.batch import Batch, each
+from signals.batch import Batch, Costly, each
 from signals.schemas import VALUE_CHARS_MAX, compiled, tools
 from signals.types import Abstention, Embeddings, Exchange, ScoreColumn, ScoreSpec, Side
 
@@ -54,7 +54,7 @@ class Format:
 
     name = "format"
     specs = (ScoreSpec(signal="format", side=Side.OUTPUT, version="1"),)
-    costly = False
+    costly = Costly.NO
 
     def score(self, batch: Batch) -> tuple[ScoreColumn, ...]:
         return (each(self.specs[0], batch.exchanges, _score),)

@@ -28,7 +28,7 @@ import numpy as np
 import numpy.typing as npt
 from safetensors import safe_open
 
-from signals.batch import Batch, column
+from signals.batch import Batch, Costly, column
 from signals.encoder import DIMENSIONS, TONE_LAYER, Encoded, Encoder
 from signals.normalise import bounded, payloads, plain, spelled, unseen
 from signals.runtime.weights import WeightsError
@@ -157,7 +157,7 @@ class Injection:
     """``injection`` and ``context_injection``, both of the input side."""
 
     name = "injection"
-    costly = True
+    costly = Costly.SHARED_PASS
 
     def __init__(self, encoder: Encoder, card: Path | None = None) -> None:
         """Raises WeightsError where the heads do not fit their card or the encoder."""

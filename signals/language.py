@@ -21,7 +21,7 @@ from importlib.metadata import version
 import numpy as np
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
-from signals.batch import Batch, each
+from signals.batch import Batch, Costly, each
 from signals.normalise import plain
 from signals.types import Abstention, Embeddings, Exchange, Floats, ScoreColumn, ScoreSpec, Side
 
@@ -54,7 +54,7 @@ class Language:
     """``language`` of the output: the probability that it is another than the input's."""
 
     name = "language"
-    costly = False
+    costly = Costly.NO
 
     def __init__(self) -> None:
         rules = f"py3langid-{version('py3langid')}"

@@ -18,7 +18,7 @@ import math
 
 import numpy as np
 
-from signals.batch import Batch, each
+from signals.batch import Batch, Costly, each
 from signals.types import Abstention, Embeddings, Exchange, ScoreColumn, ScoreSpec, Side
 
 LOW = 0.5
@@ -32,7 +32,7 @@ class Perplexity:
         ScoreSpec(signal="perplexity", side=Side.OUTPUT, version="1"),
         ScoreSpec(signal="low_confidence", side=Side.OUTPUT, version="1"),
     )
-    costly = False
+    costly = Costly.NO
 
     def score(self, batch: Batch) -> tuple[ScoreColumn, ...]:
         return (

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import re
 
-from signals.batch import Batch, each
+from signals.batch import Batch, Costly, each
 from signals.normalise import plain
 from signals.types import Abstention, Embeddings, Exchange, ScoreColumn, ScoreSpec, Side
 
@@ -138,7 +138,7 @@ class Refusal:
 
     name = "refusal"
     specs = (ScoreSpec(signal="refusal", side=Side.OUTPUT, version="1"),)
-    costly = False
+    costly = Costly.NO
 
     def score(self, batch: Batch) -> tuple[ScoreColumn, ...]:
         return (each(self.specs[0], batch.exchanges, _score),)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from signals.batch import Batch, column
+from signals.batch import Batch, Costly, column
 from signals.types import Abstention, Embeddings, Floats, ScoreColumn, ScoreSpec, Side
 from signals.words import words
 
@@ -29,17 +29,17 @@ class Relevance:
     """``relevance`` of the output: 0 on the topic of the question, 1 far from it."""
 
     name = "relevance"
-    costly = True
+    costly = Costly.SHARED_PASS
 
     def __init__(self, encoder_version: str) -> None:
         self.specs = (ScoreSpec(signal="relevance", side=Side.OUTPUT, version=f"1-{encoder_version}"),)
 
     def score(self, batch: Batch) -> tuple[ScoreColumn, ...]:
         asked, codes = batch.abstentions(Side.INPUT), batch.abstentions(Side.OUTPUT).copy()
-        answered = np.flatnonzero(codes == Abstention.NONE)
+        answered = np.flatnonzero(codes != Abstention.NO_TEXT)
         for row in answered:
             output = batch.exchanges[int(row)].output or ""
-            if asked[row] != Abstention.NONE or len(words(output[:_GLANCE_CHARS])) < WORDS_MIN:
+            if asked[row] == Abstention.NO_TEXT or len(words(output[:_GLANCE_CHARS])) < WORDS_MIN:
                 codes[row] = Abstention.NOT_APPLICABLE
         rows = np.flatnonzero(codes == Abstention.NONE)
         pairs = _rows(batch, Side.INPUT)[rows] * _rows(batch, Side.OUTPUT)[rows]

@@ -23,15 +23,16 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from signals.batch import Batch, Signal
+from signals.batch import Batch, Costly, Signal
 from signals.degeneration import Degeneration
 from signals.groundedness import ContextNovelty
 from signals.groundedness.citations import Citations
 from signals.groundedness.claims import Claims
 from signals.perplexity import Perplexity
+from signals.reference import Reference
 from signals.refusal import Refusal
 from signals.runtime.weights import WeightsError
-from signals.types import Abstention, Bools, Embeddings, Exchange, ScoreColumn, ScoreSpec, SuiteScores
+from signals.types import Abstention, Bools, Depths, Embeddings, Exchange, ScoreColumn, ScoreSpec, SuiteScores
 
 if TYPE_CHECKING:
     from signals.encoder import Encoder
@@ -67,13 +68,21 @@ class Suite:
         self._signals = tuple(signals)
         self._clock = clock
         self.specs: tuple[ScoreSpec, ...] = tuple(spec for signal in signals for spec in signal.specs)
+        self._steps = sorted({int(signal.costly) for signal in signals} - {Costly.NO}, reverse=True)
 
-    def score(self, exchanges: Sequence[Exchange], shed: Bools | None = None) -> SuiteScores:
+    @property
+    def shed_order(self) -> tuple[tuple[str, ...], ...]:
+        """The costly signals, the costliest first; those of one step share their cost, so they go together."""
+        return tuple(tuple(signal.name for signal in self._signals if signal.costly == step) for step in self._steps)
+
+    def score(self, exchanges: Sequence[Exchange], shed: Bools | Depths | None = None) -> SuiteScores:
         """Scores in the order of ``exchanges``; columns in the order of ``specs``. Never raises for what a text holds.
 
         A signal that raises abstains with FAILED for the whole batch and is named in ``failures``; the others score.
+        ``shed`` is per exchange the number of steps of ``shed_order`` that leave it out; True: all of them.
         """
-        batch = Batch(exchanges, shed, self.encoder)
+        depths = self._depths(len(exchanges), shed)
+        batch = Batch(exchanges, depths >= max(1, len(self._steps)), self.encoder)
         seconds: dict[str, float] = {}
         failures: dict[str, str] = {}
         before = self._counts()
@@ -82,8 +91,9 @@ class Suite:
         columns: list[ScoreColumn] = []
         embeddings: list[Embeddings] = []
         for signal in self._signals:
-            found = self._timed(signal.name, seconds, failures, partial(_run, signal, batch))
-            columns += found[0] if found else [_failed(spec, batch) for spec in signal.specs]
+            own = batch.leaving_out(depths > self._steps.index(signal.costly)) if signal.costly else batch
+            found = self._timed(signal.name, seconds, failures, partial(_run, signal, own))
+            columns += found[0] if found else [_failed(spec, own) for spec in signal.specs]
             embeddings += found[1] if found else []
         failures.pop("encoder", None)  # the signals that stand on it are named
         counts = {name: total - before[name] for name, total in self._counts().items()}
@@ -97,6 +107,13 @@ class Suite:
             close = getattr(part, "close", None)
             if close is not None:
                 close()
+
+    def _depths(self, n: int, shed: Bools | Depths | None) -> Depths:
+        if shed is None:
+            return np.zeros(n, dtype=np.uint8)
+        if len(shed) != n:
+            raise ValueError(f"shed speaks of {len(shed)} exchanges, the batch has {n}")
+        return np.asarray(shed * len(self._steps) if shed.dtype == np.bool_ else shed, dtype=np.uint8)
 
     def _timed(self, name: str, seconds: dict[str, float], failures: dict[str, str], work: Callable[[], T]) -> T | None:
         start = self._clock()
@@ -202,6 +219,12 @@ def _agreement(loader: _Loader) -> Signal:
     return Agreement(loader.encoder)
 
 
+def _bertscore(loader: _Loader) -> Signal:
+    from signals.reference import ReferenceBertscore  # noqa: PLC0415 - torch
+
+    return ReferenceBertscore(loader.encoder)
+
+
 def _format() -> Signal:
     from signals.format import Format  # noqa: PLC0415 - jsonschema
 
@@ -236,6 +259,8 @@ SIGNALS: dict[str, Callable[[_Loader], Signal]] = {
     "disagreement": _agreement,
     "perplexity": lambda _: Perplexity(),
     "language": lambda _: _language(),
+    "reference": lambda _: Reference(),
+    "reference_bertscore": _bertscore,
 }
 
 
@@ -263,10 +288,6 @@ def _run(signal: Signal, batch: Batch) -> tuple[tuple[ScoreColumn, ...], tuple[E
 
 
 def _failed(spec: ScoreSpec, batch: Batch) -> ScoreColumn:
-    texts = batch.texts(spec.side)
-    codes = [Abstention.NO_TEXT if text is None else Abstention.FAILED for text in texts]
-    return ScoreColumn(
-        spec=spec,
-        values=np.full(len(batch), np.nan, dtype=np.float32),
-        abstentions=np.array(codes, dtype=np.uint8),
-    )
+    codes = batch.abstentions(spec.side)
+    codes[codes == Abstention.NONE] = Abstention.FAILED
+    return ScoreColumn(spec=spec, values=np.full(len(batch), np.nan, dtype=np.float32), abstentions=codes)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from signals.batch import Batch, column
+from signals.batch import Batch, Costly, column
 from signals.encoder import DIMENSIONS, TONE_LAYER, Encoded, Encoder
 from signals.runtime.weights import WeightsError, file_sha256
 from signals.types import Embeddings, Floats, ScoreColumn, ScoreSpec, Side
@@ -28,7 +28,7 @@ class ToxicityHead:
     """
 
     name = "toxicity"
-    costly = True
+    costly = Costly.SHARED_PASS
 
     def __init__(self, encoder: Encoder, card: Path | None = None) -> None:
         """Raises WeightsError where the head does not fit its card or the encoder."""
@@ -65,7 +65,7 @@ class ToxicityModel:
     """The toxicity label of an imported Detoxify model, for both texts."""
 
     name = "toxicity"
-    costly = True
+    costly = Costly.OWN_MODEL
 
     def __init__(self, model: DetoxifyModel) -> None:
         self._model = model

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
 Bools = npt.NDArray[np.bool_]
+Depths = npt.NDArray[np.uint8]  # how many steps of ScoringSuite.shed_order are left out, an exchange
 
 
 class Side(StrEnum):
@@ -112,7 +113,12 @@ class ScoringSuite(Protocol):
 
     @property
     def specs(self) -> tuple[ScoreSpec, ...]: ...
+    @property
+    def shed_order(self) -> tuple[tuple[str, ...], ...]:
+        """Names of the costly signals, a step each: the first step is the first to be left out under overload."""
+        ...
 
-    def score(self, exchanges: list[Exchange], shed: Bools | None = None) -> SuiteScores:
-        """Score a batch; ``shed`` marks exchanges to leave unscored by the costly signals (Abstention.SHED)."""
+    def score(self, exchanges: list[Exchange], shed: Bools | Depths | None = None) -> SuiteScores:
+        """Score a batch; ``shed`` says of each exchange how many steps of ``shed_order`` leave it out
+        (Abstention.SHED), or as a truth value whether all of them do."""
         ...

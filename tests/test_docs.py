@@ -53,7 +53,7 @@ def test_every_label_of_a_metric_has_a_meaning_and_every_meaning_a_label() -> No
 
 def test_names_of_metrics_follow_prometheus() -> None:
     for name, metric in catalog.metrics().items():
-        assert re.fullmatch(r"assay_[a-z][a-z_]*[a-z]", name)
+        assert re.fullmatch(r"assay_[a-z][a-z0-9_]*[a-z0-9]", name)
         assert name.endswith("_total") == (metric.type is catalog.MetricType.COUNTER), name
         assert (metric.type is catalog.MetricType.HISTOGRAM) == bool(metric.buckets), name
         assert list(metric.buckets) == sorted(set(metric.buckets)), name

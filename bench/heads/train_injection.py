@@ -199,7 +199,7 @@ def context(encoder: Encoder, data: Path) -> tuple[Linear, dict[str, Any]]:
         for kind in ("text", "code"):
             new = [row["text"] for row, seen in zip(attacks, seen_kind, strict=True) if not seen]
             new = [text for text in new if ("```" in text) == (kind == "code")]
-            spoiled = [_inserted(paper, str(rng.choice(new)), rng) for paper in held for _ in range(3)]
+            spoiled = [inserted(paper, str(rng.choice(new)), rng) for paper in held for _ in range(3)]
             scores = np.array(
                 [max(probability(np.array(read(paper))), phrase_score(paper)) for paper in [*held, *spoiled]]
             )
@@ -232,7 +232,7 @@ def _reader(encoder: Encoder, head: Linear) -> Callable[[str], float]:
     return read
 
 
-def _inserted(paper: str, attack: str, rng: np.random.Generator) -> str:
+def inserted(paper: str, attack: str, rng: np.random.Generator) -> str:
     """``attack`` as a paragraph between two sentences of ``paper``, at its beginning or at its end."""
     places: Sequence[int] = [0, len(paper), *(end for _, end in sentences(paper))]
     at = int(rng.choice(places))

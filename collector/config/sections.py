@@ -243,6 +243,19 @@ class SignalsConfig(_Section):
         return self
 
 
+class OverloadConfig(_Section):
+    lag_seconds_max: Seconds | None = None
+    """Further behind than this, costly signals leave traces out; none: never, every call waits its turn."""
+    drain_seconds: Seconds = 3_600.0
+    """A lag that will be gone within this at its present pace sheds no more."""
+    step_seconds: Seconds = 60.0
+    """Time between two steps up."""
+    calm_seconds: Seconds = 300.0
+    """Calm (a fifth of the lag) before a step down; doubled, up to six hours, after one that failed."""
+    keep_ratio: Annotated[float, Field(ge=0, le=1)] = 0.05
+    """Share of the traces that every signal scores at any level."""
+
+
 class ChainConfig(_Section):
     url: str | None = None
     """Directory, s3://bucket/prefix, gs:// or az://; default: `<data>/chain`."""
@@ -332,6 +345,7 @@ class Config(_Section):
     limits: LimitsConfig = LimitsConfig()
     join: JoinConfig = JoinConfig()
     signals: SignalsConfig = SignalsConfig()
+    overload: OverloadConfig = OverloadConfig()
     chain: ChainConfig = ChainConfig()
     store: StoreConfig = StoreConfig()
     sql: SqlConfig = SqlConfig()

@@ -1,4 +1,4 @@
-"""What a request asked of the answer's form, and how sure the model was of its words.
+"""What a request asked of the answer: its form, and a gold answer; and how sure the model was of its words.
 
 Nothing is judged here: what arrived is handed on as JSON text, in the shape of whichever provider wrote it.
 """
@@ -36,6 +36,15 @@ def response_format(fields: Fields, chars_max: int) -> str | None:
             return "json"
         found = _inside_inputs(fields, "response_format")
     return _text(found, chars_max) if found else None
+
+
+def reference(fields: Fields, chars_max: int) -> str | None:
+    """The gold answer that was traced with the call; None where there is none, or not whole."""
+    for alias in fields.shape.aliases.get("reference", ()):
+        found = fields.attributes.get(alias.key) if alias.path is None else fields.find(alias)
+        if found:
+            return _text(found, chars_max)
+    return None
 
 
 def logprobs(fields: Fields) -> tuple[float, ...]:

@@ -83,6 +83,7 @@ def build_call(
         tool_definitions=asked.tool_definitions(fields, limits.text_chars_max) if asks else None,
         response_format=asked.response_format(fields, limits.text_chars_max) if asks else None,
         logprobs=asked.logprobs(fields) if asks else (),
+        reference=asked.reference(fields, limits.text_chars_max) if "reference" in fields.shape.aliases else None,
         dropped_attributes=span.dropped,
         unjoined=unjoined and not said.captured,
     )

@@ -256,6 +256,15 @@ ASKED_KEYS: Final = frozenset(
     {*TOOL_DEFINITIONS, *RESPONSE_FORMATS, *REQUEST_PARAMETERS, *RAW_RESPONSES, "ai.operationId"}
 )
 
+# ── what the answer should have been ──────────────────────────────────────────────────────────────────────────────────
+# OpenTelemetry has no gold answer. Assay's own attribute is for golden traffic and corrections; Langfuse
+# puts the expected output of an experiment's item on the item's own span, which is the call where that is all it does.
+REFERENCE: Final = (
+    Alias("assay.reference"),
+    Alias("langfuse.experiment.item.expected_output", ()),
+    Alias("langfuse.experiment.item.expected_output"),
+)
+
 # ── log events and span events ────────────────────────────────────────────────────────────────────────────────────
 DETAILS_EVENT: Final = "gen_ai.client.inference.operation.details"
 MESSAGE_EVENTS: Final = {
@@ -341,6 +350,7 @@ FIELDS: Final = {
     "ttft_milliseconds": TTFT_MILLISECONDS,
     "ttft_at": TTFT_AT,
     "finish_reasons": FINISH_REASONS,
+    "reference": REFERENCE,
     "error_type": ERROR_TYPE,
     "http_status": HTTP_STATUS,
     "error_level": _plain(ERROR_LEVEL),

@@ -27,7 +27,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from signals.batch import Batch, answers
+from signals.batch import Batch, Costly, answers
 from signals.groundedness.context_novelty import only_declines, sentence_novelty
 from signals.groundedness.documents import documents_of
 from signals.groundedness.reading import ANSWER_CHARS_MAX, CITATION, Reading, contextless, read, uncited
@@ -58,7 +58,7 @@ class Citations:
         ScoreSpec(signal=name, side=Side.OUTPUT, version="1")
         for name in ("citation_missing", "citation_unsupported", "unsupported_claims")
     )
-    costly = False
+    costly = Costly.NO
 
     def score(self, batch: Batch) -> tuple[ScoreColumn, ...]:
         rows = [_score(exchange, batch) for exchange in batch.exchanges]

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from signals.batch import Batch, answers
+from signals.batch import Batch, Costly, answers
 from signals.groundedness.names import entity_mismatch
 from signals.groundedness.negation import negation_flip
 from signals.groundedness.numbers import number_mismatch
@@ -38,7 +38,7 @@ class Claims:
 
     name = "claims"
     specs = tuple(ScoreSpec(signal=name, side=Side.OUTPUT, version="1") for name in _CUES)
-    costly = False
+    costly = Costly.NO
 
     def score(self, batch: Batch) -> tuple[ScoreColumn, ...]:
         rows = [_score(exchange, batch) for exchange in batch.exchanges]

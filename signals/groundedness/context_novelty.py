@@ -20,7 +20,7 @@ import re
 from collections.abc import Sequence
 from itertools import pairwise
 
-from signals.batch import Batch, each
+from signals.batch import Batch, Costly, each
 from signals.groundedness.reading import (
     ANSWER_CHARS_MAX,
     CONTEXT_CHARS_MAX,
@@ -46,7 +46,7 @@ class ContextNovelty:
 
     name = "context_novelty"
     specs = (ScoreSpec(signal="context_novelty", side=Side.OUTPUT, version="2"),)
-    costly = False
+    costly = Costly.NO
 
     def score(self, batch: Batch) -> tuple[ScoreColumn, ...]:
         def one(exchange: Exchange) -> float | Abstention:

@@ -33,7 +33,7 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from signals.batch import Batch, column
+from signals.batch import Batch, Costly, column
 from signals.groundedness.claims import cues
 from signals.groundedness.context_novelty import novelty_of
 from signals.groundedness.reading import Reading, Sentence, contextless, read, read_answer
@@ -59,7 +59,7 @@ class Nli:
     """``contradiction`` or ``unsupported`` of the output, by the model of a folder."""
 
     name = "nli"
-    costly = True
+    costly = Costly.OWN_MODEL
 
     def __init__(
         self, directory: Path, *, device: str = "auto", precision: str = "auto", workers: int = 0,

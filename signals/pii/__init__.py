@@ -24,7 +24,7 @@ from __future__ import annotations
 import phonenumbers
 import stdnum
 
-from signals.batch import Batch, each
+from signals.batch import Batch, Costly, each
 from signals.normalise import plain
 from signals.pii.people import find_people
 from signals.pii.secrets import find_secrets
@@ -40,7 +40,7 @@ class Pii:
     """``pii`` of both sides: the severity of the gravest find."""
 
     name = "pii"
-    costly = False
+    costly = Costly.NO
 
     def __init__(self) -> None:
         rules = f"stdnum-{stdnum.__version__}-phonenumbers-{phonenumbers.__version__}"

@@ -5,19 +5,23 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+import numpy as np
+import pyarrow as pa
 import pytest
 from obstore.store import MemoryStore
 
 from collector.chain import Chain, ChainError
 from collector.committer import Committer
-from collector.config import ChainConfig, JoinConfig, LimitsConfig
+from collector.config import ChainConfig, JoinConfig, LimitsConfig, OverloadConfig
 from collector.intake import Intake, IntakeError
 from collector.labels import Labels
 from collector.pipeline import Pipeline
 from collector.records import Kind
 from collector.rows import SuiteId
 from collector.scoring import Scorer
+from collector.shedding import Shedding, positions
 from collector.telemetry import Silent
+from signals.types import Abstention
 from tests.fakes.otlp import FakeCall, traces
 from tests.fakes.source import FakeLog, FakeSource
 from tests.fakes.suite import HashSuite
@@ -41,7 +45,7 @@ def log():
     return log
 
 
-def pipeline(log: FakeLog, chain: Chain, suite: HashSuite | None = None) -> Pipeline:
+def pipeline(log: FakeLog, chain: Chain, suite: HashSuite | None = None, shedding: Shedding | None = None) -> Pipeline:
     source = FakeSource(log, assigned=log.partitions)
     source.start()
     telemetry = Recorder()
@@ -67,6 +71,7 @@ def pipeline(log: FakeLog, chain: Chain, suite: HashSuite | None = None) -> Pipe
         ),
         telemetry=telemetry,
         clock=time.time,
+        shedding=shedding,
         poll_seconds=0.01,
     )
 
@@ -157,6 +162,37 @@ def test_a_stage_that_breaks_its_promise_stops_everything_before_the_chain_moves
     assert running.join(10)
     assert isinstance(running.failure, AssertionError)
     assert chain.streams() == []
+
+
+class Slow(HashSuite):
+    """Takes its time for every call that it may not leave out."""
+
+    def score(self, exchanges, shed=None):
+        left = len(exchanges) - (0 if shed is None else int((shed > 0).sum()))
+        time.sleep(0.004 * left)
+        return super().score(exchanges, shed)
+
+
+def test_behind_its_bound_it_sheds_whole_traces_counts_every_call_and_ends_shedding_with_the_lag(log, monkeypatch):
+    monkeypatch.setattr("collector.pipeline.SLICE_CALLS_MAX", 20)
+    config = OverloadConfig(lag_seconds_max=1, drain_seconds=0.001, step_seconds=0.05, calm_seconds=0.2, keep_ratio=0.3)
+    chain = Chain(MemoryStore())
+    produce(log, 600)
+    running = pipeline(log, chain, Slow(), Shedding(config=config, steps=1))
+    running.start()
+    eventually(lambda: running.shedding.level > 0)
+    eventually(lambda: running.telemetry.calls == 600)
+    eventually(lambda: running.shedding.level == 0 and running.lag_seconds < config.lag_seconds_max)
+    running.drain()
+
+    assert running.join(10)
+    assert running.failure is None
+    calls = pa.concat_tables([link.delta.calls for stream in chain.streams() for link in chain.walk(stream)])
+    shed = np.array([reason == "shed" for reason in calls.column("unscored").to_pylist()])
+    places = positions([trace.hex() for trace in calls.column("trace_id").to_pylist()])
+    assert shed.any()
+    assert places[shed].max() < 1 - config.keep_ratio
+    assert set(calls.column("s_toxicity_output").filter(shed).to_pylist()) == {-Abstention.SHED}
 
 
 def test_a_chain_that_is_ahead_of_its_log_is_refused(log):

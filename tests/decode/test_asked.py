@@ -145,3 +145,25 @@ def test_captured_telemetry_holds_tools_and_log_probabilities() -> None:
         assert made.tool_calls == 1
         assert call_level(*made.calls[0], made.tools) == 0
     assert sure[:3] == pytest.approx((-0.1, -0.2, -0.3))
+
+
+@pytest.mark.parametrize(
+    ("attributes", "reference"),
+    [
+        ({"assay.reference": "Paris"}, "Paris"),
+        ({"assay.reference": '"Paris", she said'}, '"Paris", she said'),
+        ({"langfuse.experiment.item.expected_output": '"Paris"'}, "Paris"),
+        ({"langfuse.experiment.item.expected_output": "Paris, France."}, "Paris, France."),
+        ({"langfuse.experiment.item.expected_output": '{"city":"Paris"}'}, '{"city":"Paris"}'),
+        ({"assay.reference": "Paris", "langfuse.experiment.item.expected_output": '"Rome"'}, "Paris"),
+        ({"assay.reference": "x" * (LimitsConfig().text_chars_max + 1)}, None),
+        ({}, None),
+    ],
+)
+def test_a_gold_answer_that_is_traced_with_the_call_reaches_the_signals(
+    attributes: dict[str, Any], reference: str | None
+) -> None:
+    found = call(CHAT.but(attributes={**CHAT.attributes, **attributes}))
+
+    assert found.reference == reference
+    assert exchange(found, None).reference == reference

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from signals.types import Abstention, Bools, Embeddings, Exchange, ScoreColumn, ScoreSpec, Side, SuiteScores
+from signals.types import Abstention, Bools, Depths, Embeddings, Exchange, ScoreColumn, ScoreSpec, Side, SuiteScores
 
 DIMENSIONS = 8
 
@@ -20,7 +20,9 @@ class HashSuite:
         ScoreSpec(signal="toxicity", side=Side.OUTPUT, version="hash-1"),
     )
 
-    def score(self, exchanges: Sequence[Exchange], shed: Bools | None = None) -> SuiteScores:
+    shed_order: tuple[tuple[str, ...], ...] = (("toxicity",),)
+
+    def score(self, exchanges: Sequence[Exchange], shed: Bools | Depths | None = None) -> SuiteScores:
         texts = {
             Side.INPUT: [exchange.input for exchange in exchanges],
             Side.OUTPUT: [exchange.output for exchange in exchanges],
@@ -33,7 +35,7 @@ class HashSuite:
         return SuiteScores(columns=columns, embeddings=(embeddings,))
 
 
-def _column(spec: ScoreSpec, texts: Sequence[str | None], shed: Bools | None) -> ScoreColumn:
+def _column(spec: ScoreSpec, texts: Sequence[str | None], shed: Bools | Depths | None) -> ScoreColumn:
     values = np.full(len(texts), np.nan, dtype=np.float32)
     reasons = np.full(len(texts), Abstention.NO_TEXT, dtype=np.uint8)
     for index, text in enumerate(texts):

@@ -17,7 +17,7 @@ from signals.types import Abstention, Document, Exchange
 
 GOLDEN = Path(__file__).parent / "golden" / "suite.json"
 # bfloat16 and float32, and the kernels of two makers, differ by this much in what the encoder gives
-ENCODED = frozenset({"toxicity", "injection", "context_injection", "relevance", "disagreement"})  # of these alone
+ENCODED = frozenset({"toxicity", "injection", "context_injection", "relevance", "disagreement", "reference_bertscore"})
 
 
 def stored() -> list[dict[str, Any]]:

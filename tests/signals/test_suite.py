@@ -58,6 +58,11 @@ def test_the_default_suite_has_the_documented_columns(suite: Suite) -> None:
         "perplexity_output",
         "low_confidence_output",
         "language_output",
+        "reference_exact_output",
+        "reference_f1_output",
+        "reference_rouge_l_output",
+        "reference_chrf_output",
+        "reference_bertscore_output",
     ]
     assert {found.side for found in suite.score([EXCHANGE]).embeddings} == {Side.INPUT, Side.OUTPUT}
 

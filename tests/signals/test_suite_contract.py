@@ -145,3 +145,49 @@ def test_a_huge_text_is_scored_and_its_unread_windows_are_counted(suite: Suite) 
     assert scores.counts["encoder_windows_skipped"] > 0
     assert column(scores, "context_novelty_output").values[0] < 0.4
     assert column(scores, "toxicity_output").abstentions[0] == Abstention.NONE
+
+
+def test_signals_are_shed_a_step_at_a_time_and_what_is_shed_of_all_is_not_encoded(suite: Suite) -> None:
+    answers = ("The parcel left on Monday.", "It was sent on Monday morning.")
+    batch = [
+        Exchange(input=f"Where is parcel {depth} of this test?", output=f"{answers[0]} {depth}", outputs=answers)
+        for depth in range(3)
+    ]
+
+    scores = suite.score(batch, np.array([0, 1, 2], dtype=np.uint8))
+
+    none, shed = Abstention.NONE, Abstention.SHED
+    assert len(suite.shed_order) == 2
+    assert "disagreement" in suite.shed_order[0]
+    assert set(suite.shed_order[1]) == {"toxicity", "embedding", "injection", "relevance"}
+    assert column(scores, "disagreement_output").abstentions.tolist() == [none, shed, shed]
+    assert column(scores, "toxicity_output").abstentions.tolist() == [none, none, shed]
+    assert column(scores, "refusal_output").abstentions.tolist() == [none] * 3
+    assert scores.counts["encoder_texts"] == 2 * 2 + len(answers)
+
+
+def test_what_is_not_shed_scores_as_if_nothing_were(suite: Suite) -> None:
+    batch = [Exchange(input=text, output=text, context=text) for text in LANGUAGES]
+    depths = np.arange(len(batch), dtype=np.uint8) % 3
+
+    whole, thinned = suite.score(batch), suite.score(batch, depths)
+
+    for left, right in zip(whole.columns, thinned.columns, strict=True):
+        kept = right.abstentions != Abstention.SHED
+        assert kept[depths == 0].all()
+        assert np.allclose(left.values[kept], right.values[kept], atol=BATCH_TOLERANCE, equal_nan=True)
+
+
+def test_a_model_of_its_own_is_the_first_to_be_shed(detoxify_suite: Suite) -> None:
+    scores = detoxify_suite.score([Exchange(input="Hello", output="Hello, how may I help?")], np.array([1], np.uint8))
+
+    assert detoxify_suite.shed_order[0] == ("toxicity",)
+    assert column(scores, "toxicity_output").abstentions.tolist() == [Abstention.SHED]
+    assert column(scores, "relevance_output").abstentions.tolist() == [Abstention.NONE]
+
+
+def test_what_does_not_apply_is_not_shed(suite: Suite) -> None:
+    scores = suite.score([Exchange(output="Yes."), Exchange()], np.array([True, True]))
+
+    for name in ("relevance_output", "disagreement_output", "reference_bertscore_output"):
+        assert column(scores, name).abstentions.tolist() == [Abstention.NOT_APPLICABLE, Abstention.NO_TEXT]

@@ -40,6 +40,7 @@ exchanges = st.builds(
     output=any_text,
     context=any_text,
     system=any_text,
+    reference=any_text,
     finish_reason=st.sampled_from([None, "stop", "length", "content_filter", "\ud800"]),
     tool_calls=st.integers(0, 3),
     failed=st.booleans(),
