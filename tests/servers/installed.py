@@ -22,7 +22,18 @@ VERSIONS = {
     "prometheus3": "forky",
 }
 PROMETHEUS_MAJORS = (2, 3)
-NAMES = ("kafka", "collector", "prometheus2", "prometheus3", "prometheus", "alertmanager", "helm", "compose", "chromium", "s3")
+NAMES = (
+    "kafka",
+    "collector",
+    "prometheus2",
+    "prometheus3",
+    "prometheus",
+    "alertmanager",
+    "helm",
+    "compose",
+    "chromium",
+    "s3",
+)
 
 
 def folder() -> Path:
