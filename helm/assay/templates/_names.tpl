@@ -46,8 +46,12 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- end }}
 {{- end -}}
 
-{{/* The metadata of an object. Takes root, name and, where there are some, component, labels, annotations, namespace. */}}
+{{/*
+The metadata of an object. Takes root, name and, where there are some, component, labels, annotations, namespace. Every
+object begins with it, so whichever Helm renders first finds out whether the values fit together.
+*/}}
 {{- define "assay.metadata" -}}
+{{- include "assay.validate" .root -}}
 name: {{ .name }}
 namespace: {{ .namespace | default .root.Release.Namespace }}
 labels:
