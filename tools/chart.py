@@ -120,12 +120,12 @@ def readme(current: str, values: str) -> str:
 
 
 def generated() -> dict[Path, Path]:
-    """The chart's copy of each generated file, by the file. Provisioning of Grafana's own alerts is no rule file."""
+    """The chart's copy of each generated file, by the file. Of the alerts, only Prometheus' rule files."""
     return {
         source: CHART / "generated" / room / source.name
         for room, pattern in SOURCES.items()
         for source in sorted((ROOT / room / "generated").glob(pattern))
-        if room != "alerts" or "apiVersion" not in yaml.safe_load(source.read_text(encoding="utf-8"))
+        if room != "alerts" or list(yaml.safe_load(source.read_text(encoding="utf-8"))) == ["groups"]
     }
 
 

@@ -93,14 +93,13 @@ def test_what_the_chart_owns_are_settings() -> None:
             section = next((kind for kind in kinds if hasattr(kind, "model_fields")), None)
 
 
-def test_provisioning_of_grafanas_alerts_is_not_taken_for_rules(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_of_the_alerts_only_rule_files_are_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chart, "ROOT", tmp_path)
     folder = tmp_path / "alerts" / "generated"
     folder.mkdir(parents=True)
     (folder / "rules.yaml").write_text("groups: [{name: a, rules: []}]\n", encoding="utf-8")
     (folder / "grafana.yaml").write_text("apiVersion: 1\ngroups: []\n", encoding="utf-8")
+    (folder / "alertmanager.yaml").write_text("route: {receiver: a}\n", encoding="utf-8")
 
     assert [path.name for path in chart.generated()] == ["rules.yaml"]
 

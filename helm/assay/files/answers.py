@@ -1,4 +1,4 @@
-"""Waits until Assay at $BASE is alive and ready and tells its metrics; a listener that asks for a password answers, too."""
+"""Waits until Assay at $BASE is alive and ready and tells its metrics, or asks for a password for them."""
 
 import os
 import ssl

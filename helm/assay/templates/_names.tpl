@@ -18,6 +18,17 @@
 {{- .Values.serviceAccount.name | default (include "assay.fullname" .) -}}
 {{- end -}}
 
+{{/* Where people reach the pages. */}}
+{{- define "assay.url" -}}
+{{- if .Values.prometheusRule.assayUrl -}}
+{{- .Values.prometheusRule.assayUrl -}}
+{{- else if and .Values.ingress.enabled .Values.ingress.hosts -}}
+{{- printf "%s://%s%s" (empty .Values.ingress.tls | ternary "http" "https") (first .Values.ingress.hosts) (trimSuffix "/" .Values.ingress.path) -}}
+{{- else -}}
+{{- printf "%s://%s.%s.svc:%v" (ternary "https" "http" .Values.webConfig.https) (include "assay.fullname" .) .Release.Namespace .Values.service.port -}}
+{{- end -}}
+{{- end -}}
+
 {{/* What runs in this mode, and which of it serves the pages. */}}
 {{- define "assay.components" -}}
 {{- eq .Values.mode "fleet" | ternary "score serve" "all" -}}
