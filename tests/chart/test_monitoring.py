@@ -30,7 +30,11 @@ RULES = {
                     "for": "2m",
                     "keep_firing_for": "10m",
                     "labels": {"severity": "critical"},
-                    "annotations": {"summary": "{{ $labels.service }} at {{ $value | humanizePercentage }} `toxic`"},
+                    "annotations": {
+                        "summary": "{{ $labels.service }} at {{ $value | humanizePercentage }} `toxic`",
+                        "runbook_url": "http://localhost:9464/runbooks#toxic",
+                        "dashboard_url": 'http://localhost:3000/d/x?from={{ with query "time()" }}{{ . }}{{ end }}',
+                    },
                 },
             ],
         },
@@ -65,6 +69,14 @@ def rendered(chart: Path, *settings: str, values: str = "fleet-secured") -> list
     return parse(helm("template", "-f", values_file(values), *sets(settings), chart=chart))
 
 
+def led(rules: Any, addresses: dict[str, str]) -> Any:
+    """Rules whose links lead elsewhere."""
+    text = json.dumps(rules)
+    for old, new in addresses.items():
+        text = text.replace(old, new)
+    return json.loads(text)
+
+
 def boards(objects: Any) -> list[Object]:
     return [item for item in kinds(objects, "ConfigMap") if "grafana_dashboard" in item["metadata"]["labels"]]
 
@@ -74,13 +86,36 @@ def test_rules_and_boards_arrive_as_they_were_generated(chart: Path) -> None:
     rules = {item["metadata"]["name"]: item for item in kinds(objects, "PrometheusRule")}
     shown = {item["metadata"]["name"]: item for item in boards(objects)}
 
-    assert rules["assay-quality-slo"]["spec"] == RULES
+    there = {"http://localhost:9464": "http://assay.llm.svc:9464"}
+    assert rules["assay-quality-slo"]["spec"] == led(RULES, there)
     assert rules["assay-second"]["spec"] == {"groups": [RULES["groups"][1]]}
     assert {name: json.loads(item["data"][f"{name.rpartition('-')[2]}.json"]) for name, item in shown.items()} == {
         f"assay-board-{name}": BOARD | {"title": name} for name in ("fleet", "drift")
     }
     for item in rules.values():
         jsonschema.validate(item, crds.SCHEMAS["PrometheusRule"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "assay"),
+    [
+        ((), "https://assay.llm.svc:9464"),
+        (("service.port=80",), "https://assay.llm.svc:80"),
+        (("ingress.enabled=true", "ingress.hosts={a.example}"), "http://a.example"),
+        (("ingress.enabled=true", "ingress.hosts={a.example}", "ingress.tls[0].secretName=t"), "https://a.example"),
+        (("ingress.enabled=true", "ingress.hosts={a.example}", "ingress.path=/assay/"), "http://a.example/assay"),
+        (("prometheusRule.assayUrl=https://b.example/assay",), "https://b.example/assay"),
+    ],
+)
+def test_links_of_alerts_lead_to_where_people_reach_the_pages(
+    chart: Path, settings: tuple[str, ...], assay: str
+) -> None:
+    objects = rendered(chart, *settings, "prometheusRule.grafanaUrl=https://grafana.example")
+    (rule,) = [item for item in kinds(objects, "PrometheusRule") if item["metadata"]["name"] == "assay-quality-slo"]
+    annotations = rule["spec"]["groups"][0]["rules"][1]["annotations"]
+
+    assert annotations["runbook_url"] == f"{assay}/runbooks#toxic"
+    assert annotations["dashboard_url"].startswith("https://grafana.example/d/x?from={{ with query")
 
 
 def test_an_alert_gets_the_labels_of_the_house_and_may_be_left_out(chart: Path) -> None:
