@@ -8,11 +8,15 @@ from typing import Any
 import pytest
 import yaml
 
-from collector.config import Config, load_config
+from collector.config import Config, MetricsConfig, load_config
 from tests.chart.chart import VALUES, assay_container, changed, component, one, render, workloads
 
 pytestmark = pytest.mark.server("helm")
-WHOLE_SECRETS = {"web": ["web.yaml"], "web-tls": ["tls.crt", "tls.key"]}  # mounted without a list of items
+WHOLE_SECRETS = {
+    "web": ["web.yaml", "listeners.yaml"],
+    "web-tls": ["tls.crt", "tls.key"],
+}  # mounted without a list of items
+USERS = f"basic_auth_users: {{assay: $2y$10${'a' * 53}}}\n"
 
 
 def mount(root: Path, workload: Any) -> None:
@@ -25,7 +29,7 @@ def mount(root: Path, workload: Any) -> None:
         if secret:
             files = [entry["path"] for entry in secret.get("items", [])] or WHOLE_SECRETS[item["name"]]
             for name in files:
-                (folder / name).write_text("secret", encoding="utf-8")
+                (folder / name).write_text(USERS if name.endswith(".yaml") else "secret", encoding="utf-8")
 
 
 def environment(container: Any) -> dict[str, str]:
@@ -49,8 +53,8 @@ def load(objects: Any, workload: Any, root: Path) -> Config:
     text = one(objects, "ConfigMap", volume["configMap"]["name"])["data"]["assay.yaml"]
     at = container["args"][container["args"].index("--config") + 1]
     written = yaml.safe_load(text)
-    if "web" in written and "web" not in Config.model_fields:
-        pytest.skip("this daemon has no setting web.config_file yet")
+    if "web_config_file" in written["metrics"] and "web_config_file" not in MetricsConfig.model_fields:
+        pytest.skip("this daemon has no setting metrics.web_config_file yet")
     path = root / at.lstrip("/")
     path.write_text(yaml.safe_dump(below(root, written)), encoding="utf-8")
     return load_config(path, environment(container))
@@ -115,7 +119,8 @@ def test_keys_of_a_bucket_and_a_model_arrive(tmp_path: Path) -> None:
 
 
 def test_what_config_says_lies_over_what_is_computed_and_large_numbers_stay_whole(tmp_path: Path) -> None:
-    otlp = load(render("all-otlp"), one(render("all-otlp"), "StatefulSet"), tmp_path / "otlp")
+    plain = changed("all-otlp", "webConfig.existingSecret=", "access.existingSecret=")
+    otlp = load(plain, one(plain, "StatefulSet"), tmp_path / "otlp")
     objects = changed("fleet-gpu", "config.signals.device=cpu")
     worker = load(objects, one(objects, "Deployment"), tmp_path / "worker")
 
@@ -144,6 +149,20 @@ def test_a_worker_has_as_many_encoder_threads_as_cpus(settings: tuple[str, ...],
     objects = changed("fleet", *settings)
 
     assert load(objects, one(objects, "Deployment"), tmp_path).signals.workers == workers
+
+
+def test_listeners_get_their_file_and_the_pages_their_users(tmp_path: Path) -> None:
+    objects = render("fleet-secured")
+    worker, server = (load(objects, one(objects, kind), tmp_path / kind) for kind in ("Deployment", "StatefulSet"))
+
+    assert worker.metrics.web_config_file == tmp_path / "Deployment/etc/assay/web/web.yaml"
+    assert server.metrics.web_config_file == tmp_path / "StatefulSet/etc/assay/web/web.yaml"
+    assert server.sql.access.users_file == tmp_path / "StatefulSet/etc/assay/access/sql.yaml"
+    assert server.evidence.access.users_file == tmp_path / "StatefulSet/etc/assay/access/evidence.yaml"
+    assert worker.sql.access.users_file is None
+    receiver = load(render("all-otlp"), one(render("all-otlp"), "StatefulSet"), tmp_path / "all")
+    assert receiver.source.otlp
+    assert receiver.source.otlp.web_config_file == receiver.metrics.web_config_file
 
 
 def test_a_gpu_is_used_or_missed_aloud(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What Helm says after an installation: commands about objects that are there, and warnings only where there is cause."""
+"""What Helm says after an installation: commands about objects that are there, and warnings where there is cause."""
 
 from __future__ import annotations
 
@@ -55,7 +55,8 @@ def test_a_careful_installation_is_not_warned(chart: Path) -> None:
     [
         ("fleet-secured", "kafka.deadLetterTopic=", "kafka.deadLetterTopic is empty"),
         ("all-minimal", "mode=all", "serviceMonitor and prometheusRule are off"),
-        ("all-otlp", "mode=all", "ask for no password"),
+        ("all-otlp", "webConfig.existingSecret=", "ask for no password"),
+        ("fleet", "mode=fleet", "SQL and the evidence pages answer nobody"),
         ("fleet-secured", "config.signals.critical_at=1", "the alerts hold the default thresholds"),
     ],
 )

@@ -22,7 +22,13 @@ broker and loads no model, so it gets neither their secrets nor their files. Tak
 {{- $_ := set $config "source" (dict "kafka" (include "assay.config.kafka" $values.kafka | fromYaml)) -}}
 {{- end -}}
 {{- if $values.webConfig.existingSecret -}}
-{{- $_ := set $config "web" (dict "config_file" (printf "/etc/assay/web/%s" $values.webConfig.key)) -}}
+{{- $file := printf "/etc/assay/web/%s" $values.webConfig.key -}}
+{{- $_ := set $config.metrics "web_config_file" $file -}}
+{{- if $values.otlp.enabled }}{{ $_ := set $config.source.otlp "web_config_file" $file }}{{ end -}}
+{{- end -}}
+{{- if and $values.access.existingSecret (ne .component "score") -}}
+{{- $_ := set $config "sql" (dict "access" (dict "users_file" "/etc/assay/access/sql.yaml")) -}}
+{{- $_ := set $config "evidence" (dict "access" (dict "users_file" "/etc/assay/access/evidence.yaml")) -}}
 {{- end -}}
 {{- if ne .component "serve" -}}
 {{- $part := get $values .component -}}

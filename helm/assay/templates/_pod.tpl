@@ -205,6 +205,15 @@ initContainers:
   secret: {{ .tlsSecret }}
 {{- end -}}
 {{- end -}}
+{{- with $values.access -}}
+{{- if and .existingSecret (ne $.component "score") }}
+- name: access
+  secret: {{ .existingSecret }}
+  items:
+    - {key: {{ .sqlKey }}, path: sql.yaml}
+    - {key: {{ .evidenceKey }}, path: evidence.yaml}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 
 {{- define "assay.pod.volumes" -}}
