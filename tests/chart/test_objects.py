@@ -194,6 +194,10 @@ def test_the_image_is_the_charts_version_a_tag_or_a_digest() -> None:
     assert images["fleet-extras"].startswith("llm-assay@sha256:0123")
 
 
+def test_one_worker_may_be_replaced_at_once() -> None:
+    assert one(render("fleet-extras"), "Deployment")["spec"]["strategy"] == {"type": "Recreate"}
+
+
 def test_what_is_the_users_own_is_there() -> None:
     objects = render("fleet-extras")
     for workload in workloads(objects):

@@ -47,6 +47,7 @@ FIT = [
         ALL | {"kafka": {**SASL, "tls": ON | {"certificateKey": "c", "privateKeyKey": "k"}}},
         "kafka.tls.existingSecret: name the Secret that holds the client's certificate",
     ),
+    (ALL | {"kafka": {**SASL, "tls": ON | {"caKey": "", "existingSecret": "s"}}}, "name at least one of its keys"),
     (FLEET | {"chain": {"url": "gs://b/c", "existingSecret": "s"}}, "chain.existingSecret: keys of S3"),
     (ALL | {"detoxify": {"existingClaim": "c", "image": "i"}}, "detoxify: choose one"),
     (ALL | {"webConfig": {"tlsSecret": "s"}}, "webConfig.existingSecret: tlsSecret holds certificates"),

@@ -56,6 +56,9 @@
 {{- if ne (empty $tls.certificateKey) (empty $tls.privateKeyKey) -}}
 {{- $said = append $said "kafka.tls: certificateKey and privateKeyKey go together" -}}
 {{- end -}}
+{{- if and $tls.existingSecret (not $tls.caKey) (not $tls.certificateKey) -}}
+{{- $said = append $said "kafka.tls.existingSecret: name at least one of its keys" -}}
+{{- end -}}
 {{- if and $tls.certificateKey (not $tls.existingSecret) -}}
 {{- $said = append $said "kafka.tls.existingSecret: name the Secret that holds the client's certificate" -}}
 {{- end -}}
