@@ -138,7 +138,7 @@ def test_probes_ask_different_questions_on_different_paths(name: str) -> None:
         assert paths["startup"] == {"path": "/healthz", "port": "http", "scheme": scheme}
         assert paths["readiness"] == {"path": "/readyz", "port": "http", "scheme": scheme}
         if name == "fleet-extras":
-            assert container["livenessProbe"]["exec"]["command"] == ["cat", "/tmp/alive"]
+            assert container["livenessProbe"]["exec"]["command"] == ["cat", "/run/alive"]
         else:
             assert paths["liveness"] == paths["startup"]
         startup = container["startupProbe"]

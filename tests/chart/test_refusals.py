@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from tests.chart.chart import helm
+from tests.chart.chart import CHART, helm
 
 pytestmark = pytest.mark.server("helm")
 ALL: dict[str, Any] = {"kafka": {"brokers": ["kafka:9092"]}}
@@ -108,6 +109,18 @@ def test_what_the_bad_values_are_made_of_is_good(values: dict[str, Any], tmp_pat
     path.write_text(yaml.safe_dump(values), encoding="utf-8")
 
     assert helm("template", "-f", path).returncode == 0
+
+
+EXAMPLES = re.findall(r"^```yaml\n(.*?)^```$", (CHART / "README.md").read_text(encoding="utf-8"), re.DOTALL | re.M)
+
+
+@pytest.mark.parametrize("text", EXAMPLES)
+def test_examples_of_the_readme_are_taken(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "values.yaml"
+    path.write_text(text, encoding="utf-8")
+    done = helm("template", "-f", path)
+
+    assert done.returncode == 0, done.stderr
 
 
 def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
