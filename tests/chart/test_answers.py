@@ -1,4 +1,4 @@
-"""The script of `helm test` passes against the daemon's own web server, waits for it, and says what is not ready."""
+"""The script of `helm test` passes against the daemon, waits for it, and says what is not ready."""
 
 from __future__ import annotations
 
@@ -6,32 +6,35 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from collector.export.prometheus import Exporter
-from collector.export.web.health import Health
-from collector.export.web.server import MetricsServer
+from collector.config import Config
+from collector.daemon import Daemon
 from tests.chart.chart import CHART, one, render
 
 SCRIPT = CHART / "files" / "answers.py"
 
 
 @pytest.fixture
-def health() -> Health:
-    health = Health()
-    health.set("chain", True)
-    return health
+def daemon(tmp_path: Path) -> Iterator[Daemon]:
+    """One that serves, and needs no models."""
+    settings = {"role": "serve", "source": {"otlp": {}}, "data": tmp_path, "metrics": {"port": 0}}
+    daemon = Daemon(Config.model_validate(settings))
+    daemon.start()
+    daemon.health.set("store", True)  # which `wait` tells, and nobody waits here
+    try:
+        yield daemon
+    finally:
+        daemon.stop()
+        assert daemon.wait() == 0
 
 
 @pytest.fixture
-def url(health: Health) -> Iterator[str]:
-    server = MetricsServer(Exporter(), health, "127.0.0.1", 0)
-    server.start()
-    try:
-        yield server.url
-    finally:
-        server.close()
+def url(daemon: Daemon) -> str:
+    assert daemon.web
+    return daemon.web.url
 
 
 def ask(base: str, seconds: float) -> subprocess.CompletedProcess[str]:
@@ -45,9 +48,9 @@ def test_a_ready_daemon_passes(url: str) -> None:
     assert ask(url, 10).returncode == 0
 
 
-def test_one_that_becomes_ready_passes(url: str, health: Health) -> None:
-    health.set("models", False, "starting")
-    timer = threading.Timer(0.5, health.set, ("models", True))
+def test_one_that_becomes_ready_passes(url: str, daemon: Daemon) -> None:
+    daemon.health.set("models", False, "starting")
+    timer = threading.Timer(0.5, daemon.health.set, ("models", True))
     timer.start()
     told = ask(url, 20)
     timer.join()
@@ -55,8 +58,8 @@ def test_one_that_becomes_ready_passes(url: str, health: Health) -> None:
     assert told.returncode == 0, told.stderr
 
 
-def test_one_that_is_not_ready_or_not_there_fails_and_says_which_page(url: str, health: Health) -> None:
-    health.set("partitions", False, "none assigned")
+def test_one_that_is_not_ready_or_not_there_fails_and_says_which_page(url: str, daemon: Daemon) -> None:
+    daemon.health.set("partitions", False, "none assigned")
     unready, absent = ask(url, 0.2), ask("http://127.0.0.1:1", 0.2)
 
     assert unready.returncode == absent.returncode == 1
