@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 import jsonschema
 import pytest
@@ -12,11 +13,13 @@ from collector.daemon import DRAIN_SECONDS_MAX
 from tests.chart import crds
 from tests.chart.chart import (
     VALUES,
+    Object,
     assay_container,
     changed,
     helm,
     kinds,
     one,
+    parse,
     pods,
     render,
     values_file,
@@ -26,6 +29,13 @@ from tests.chart.chart import (
 kubernetes_validate = pytest.importorskip("kubernetes_validate", reason="it comes with the extra `test`")
 pytestmark = pytest.mark.server("helm")
 MODES = {"all": {"StatefulSet": 1}, "fleet": {"StatefulSet": 1, "Deployment": 1}}
+
+
+def check(document: Object) -> None:
+    if document["kind"] in crds.SCHEMAS:
+        jsonschema.validate(document, crds.SCHEMAS[document["kind"]])
+    else:
+        kubernetes_validate.validate(document, kubernetes_validate.latest_version(), strict=True)
 
 
 def test_there_is_a_matrix_of_values() -> None:
@@ -44,10 +54,32 @@ def test_lint_has_nothing_to_say(name: str) -> None:
 @pytest.mark.parametrize("name", VALUES)
 def test_every_object_is_one_that_its_api_takes(name: str) -> None:
     for document in render(name):
-        if document["kind"] in crds.SCHEMAS:
-            jsonschema.validate(document, crds.SCHEMAS[document["kind"]])
-        else:
-            kubernetes_validate.validate(document, kubernetes_validate.latest_version(), strict=True)
+        check(document)
+
+
+def test_names_that_look_like_numbers_stay_names(tmp_path: Path) -> None:
+    names = {
+        "nameOverride": "8",
+        "fullnameOverride": "9",
+        "mode": "fleet",
+        "chain": {"url": "s3://b", "existingSecret": "1", "accessKeyIdKey": "1", "secretAccessKeyKey": "2"},
+        "kafka": {
+            "brokers": ["kafka:9092"],
+            "sasl": {"mechanism": "PLAIN", "username": "3", "existingSecret": "4", "passwordKey": "5"},
+            "tls": {"enabled": True, "existingSecret": "6", "caKey": "7"},
+        },
+        "score": {"keda": {"enabled": True}, "pod": {"priorityClassName": "10", "runtimeClassName": "11"}},
+        "detoxify": {"existingClaim": "12", "subPath": "13"},
+        "persistence": {"storageClassName": "14"},
+        "ingress": {"enabled": True, "className": "15", "hosts": ["16"]},
+        "webConfig": {"existingSecret": "17", "tlsSecret": "18"},
+        "access": {"existingSecret": "19", "sqlKey": "20", "evidenceKey": "21"},
+    }
+    path = tmp_path / "values.yaml"
+    path.write_text(yaml.safe_dump(names), encoding="utf-8")
+
+    for document in parse(helm("template", "-f", path, release="7")):
+        check(document)
 
 
 @pytest.mark.parametrize("name", VALUES)

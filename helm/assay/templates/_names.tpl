@@ -39,8 +39,8 @@
 
 {{/* Immutable in workloads: nothing here may depend on version or values other than names. Takes root and component. */}}
 {{- define "assay.selector" -}}
-app.kubernetes.io/name: {{ include "assay.name" .root }}
-app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/name: {{ include "assay.name" .root | quote }}
+app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
 {{- with .component }}
 app.kubernetes.io/component: {{ . }}
 {{- end }}
@@ -63,8 +63,8 @@ object begins with it, so whichever Helm renders first finds out whether the val
 */}}
 {{- define "assay.metadata" -}}
 {{- include "assay.validate" .root -}}
-name: {{ .name }}
-namespace: {{ .namespace | default .root.Release.Namespace }}
+name: {{ .name | quote }}
+namespace: {{ .namespace | default .root.Release.Namespace | quote }}
 labels:
   {{- include "assay.labels" . | nindent 2 }}
   {{- with .labels }}

@@ -16,7 +16,7 @@ metadata:
     {{- toYaml . | nindent 4 }}
     {{- end }}
 spec:
-  serviceAccountName: {{ include "assay.serviceaccount" .root }}
+  serviceAccountName: {{ include "assay.serviceaccount" .root | quote }}
   automountServiceAccountToken: false
   enableServiceLinks: false
   terminationGracePeriodSeconds: {{ $pod.terminationGracePeriodSeconds }}
@@ -27,10 +27,10 @@ spec:
     {{- toYaml . | nindent 4 }}
   {{- end }}
   {{- with $pod.priorityClassName }}
-  priorityClassName: {{ . }}
+  priorityClassName: {{ . | quote }}
   {{- end }}
   {{- with $pod.runtimeClassName }}
-  runtimeClassName: {{ . }}
+  runtimeClassName: {{ . | quote }}
   {{- end }}
   {{- with $pod.nodeSelector }}
   nodeSelector:
@@ -135,7 +135,7 @@ initContainers:
       readOnly: true
       {{- if .root.Values.detoxify.existingClaim }}
       {{- with .root.Values.detoxify.subPath }}
-      subPath: {{ . }}
+      subPath: {{ . | quote }}
       {{- end }}
       {{- end }}
     {{- end }}
@@ -167,7 +167,7 @@ initContainers:
 {{- with $values.kafka.sasl -}}
 {{- if and $reads .mechanism }}
 - name: kafka-sasl
-  secret: {{ .existingSecret }}
+  secret: {{ .existingSecret | quote }}
   items:
     - {{ eq .mechanism "OAUTHBEARER" | ternary (dict "key" .tokenKey "path" "token") (dict "key" .passwordKey "path" "password") | toJson }}
 {{- end -}}
@@ -175,43 +175,43 @@ initContainers:
 {{- with $values.kafka.tls -}}
 {{- if and $reads .enabled .existingSecret }}
 - name: kafka-tls
-  secret: {{ .existingSecret }}
+  secret: {{ .existingSecret | quote }}
   items:
     {{- if .caKey }}
-    - {key: {{ .caKey }}, path: ca.crt}
+    - {key: {{ .caKey | quote }}, path: ca.crt}
     {{- end }}
     {{- if .certificateKey }}
-    - {key: {{ .certificateKey }}, path: tls.crt}
-    - {key: {{ .privateKeyKey }}, path: tls.key}
+    - {key: {{ .certificateKey | quote }}, path: tls.crt}
+    - {key: {{ .privateKeyKey | quote }}, path: tls.key}
     {{- end }}
 {{- end -}}
 {{- end -}}
 {{- with $values.chain -}}
 {{- if .existingSecret }}
 - name: s3
-  secret: {{ .existingSecret }}
+  secret: {{ .existingSecret | quote }}
   items:
-    - {key: {{ .accessKeyIdKey }}, path: access-key-id}
-    - {key: {{ .secretAccessKeyKey }}, path: secret-access-key}
+    - {key: {{ .accessKeyIdKey | quote }}, path: access-key-id}
+    - {key: {{ .secretAccessKeyKey | quote }}, path: secret-access-key}
 {{- end -}}
 {{- end -}}
 {{- with $values.webConfig -}}
 {{- if .existingSecret }}
 - name: web
-  secret: {{ .existingSecret }}
+  secret: {{ .existingSecret | quote }}
 {{- end }}
 {{- if .tlsSecret }}
 - name: web-tls
-  secret: {{ .tlsSecret }}
+  secret: {{ .tlsSecret | quote }}
 {{- end -}}
 {{- end -}}
 {{- with $values.access -}}
 {{- if and .existingSecret (ne $.component "score") }}
 - name: access
-  secret: {{ .existingSecret }}
+  secret: {{ .existingSecret | quote }}
   items:
-    - {key: {{ .sqlKey }}, path: sql.yaml}
-    - {key: {{ .evidenceKey }}, path: evidence.yaml}
+    - {key: {{ .sqlKey | quote }}, path: sql.yaml}
+    - {key: {{ .evidenceKey | quote }}, path: evidence.yaml}
 {{- end -}}
 {{- end -}}
 {{- end -}}
@@ -220,7 +220,7 @@ initContainers:
 {{- $values := .root.Values -}}
 - name: config
   configMap:
-    name: {{ include "assay.componentname" . }}
+    name: {{ include "assay.componentname" . | quote }}
 - name: tmp
   emptyDir: {sizeLimit: {{ .pod.tmpSizeLimit }}}
 {{- if eq .component "score" }}
@@ -233,7 +233,7 @@ initContainers:
 {{- range include "assay.pod.secrets" . | fromYamlArray }}
 - name: {{ .name }}
   secret:
-    secretName: {{ .secret }}
+    secretName: {{ .secret | quote }}
     defaultMode: 0440
     {{- with .items }}
     items:
@@ -243,7 +243,7 @@ initContainers:
 {{- if ne .component "serve" }}
 {{- if $values.detoxify.existingClaim }}
 - name: detoxify
-  persistentVolumeClaim: {claimName: {{ $values.detoxify.existingClaim }}, readOnly: true}
+  persistentVolumeClaim: {claimName: {{ $values.detoxify.existingClaim | quote }}, readOnly: true}
 {{- else if $values.detoxify.image }}
 - name: detoxify
   emptyDir: {sizeLimit: 4Gi}
