@@ -4,7 +4,7 @@
 # TORCH=cuda  the default index carries PyTorch with CUDA for x86-64.
 # TORCH=cpu   several gigabytes smaller. Tell pip where your CPU builds of PyTorch are (see PyTorch's own install page):
 #             --build-arg TORCH=cpu --build-arg PIP_ARGS="--extra-index-url …"
-# Either way the build fails when pip brought the other one.
+# Either way the build fails when pip brought the other one. TORCH=any takes what pip brings.
 
 FROM python:3.12-slim AS build
 ARG TORCH=cuda
@@ -12,14 +12,22 @@ ARG PIP_ARGS=""
 ARG EXTRAS="fast"
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /src
-COPY . .
+# What is installed is decided by pyproject.toml alone, so a change of the code costs the last layer and not the gigabytes.
+COPY pyproject.toml ./
 RUN python -m venv /opt/assay \
-    && /opt/assay/bin/pip install ${PIP_ARGS} ".[${EXTRAS}]" \
+    && python -c "import tomllib; project = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
+print(*project['dependencies'], *(need for extra in '${EXTRAS}'.split(',') if extra \
+for need in project['optional-dependencies'][extra]), sep='\n')" > requirements.txt \
+    && /opt/assay/bin/pip install ${PIP_ARGS} --requirement requirements.txt \
     && /opt/assay/bin/python -c "import sys, torch; has = 'cuda' if torch.version.cuda else 'cpu'; \
-sys.exit(0 if has == '${TORCH}' else f'pip brought PyTorch for {has}, TORCH says ${TORCH}: see PIP_ARGS')"
+sys.exit(0 if '${TORCH}' in (has, 'any') else f'pip brought PyTorch for {has}, TORCH says ${TORCH}: see PIP_ARGS')"
+COPY . .
+RUN /opt/assay/bin/pip install ${PIP_ARGS} --no-deps .
 
 FROM python:3.12-slim
-LABEL org.opencontainers.image.title="Assay" org.opencontainers.image.licenses="Apache-2.0"
+LABEL org.opencontainers.image.title="Assay" \
+    org.opencontainers.image.description="Tests the quality of every traced LLM call that streams through Kafka." \
+    org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=build /opt/assay /opt/assay
 RUN mkdir -p /var/lib/assay && chown 10001:10001 /var/lib/assay
 # Nothing is written outside /var/lib/assay and /tmp, so the root may be read-only:

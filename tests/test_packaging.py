@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -120,10 +122,10 @@ def test_the_shipped_signals_score_away_from_the_checkout(installed: Path, tmp_p
     assert any("toxicity" in key for key in row)
 
 
-def instructions() -> dict[str, list[str]]:
-    """The last stage of the Dockerfile, by instruction; continued lines are one."""
+def instructions(stage: int = -1) -> dict[str, list[str]]:
+    """A stage of the Dockerfile, the last one, by instruction; continued lines are one."""
     text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
-    lines = re.sub(r"\\\n", " ", text).splitlines()
+    lines = re.sub(r"\\\n", "", text).splitlines()
     stages: list[dict[str, list[str]]] = []
     for line in lines:
         word, _, rest = line.strip().partition(" ")
@@ -132,7 +134,7 @@ def instructions() -> dict[str, list[str]]:
         if stages and word.isupper() and word.isalpha():
             stages[-1].setdefault(word, []).append(rest.strip())
     assert len(stages) == 2
-    return stages[-1]
+    return stages[stage]
 
 
 def test_the_image_runs_as_nobody_special_and_writes_only_to_its_volume() -> None:
@@ -141,6 +143,35 @@ def test_the_image_runs_as_nobody_special_and_writes_only_to_its_volume() -> Non
     assert [re.fullmatch(r"[1-9]\d{4}:[1-9]\d{4}", user) is not None for user in image["USER"]] == [True]
     assert image["VOLUME"] == image["WORKDIR"]
     assert "ADD" not in image
+
+
+def test_the_image_installs_what_the_project_needs_before_it_sees_the_code(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    install, package = instructions(0)["RUN"]
+    (reading,) = [step for step in install.split(" && ") if "requirements.txt" in step and "pip" not in step]
+    environ = {"EXTRAS": "fast", "PATH": os.environ["PATH"]}
+    subprocess.run(["sh", "-ec", reading], cwd=tmp_path, env=environ, check=True)
+    wanted = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["fast"]]
+
+    assert (tmp_path / "requirements.txt").read_text(encoding="utf-8").splitlines() == wanted
+    assert instructions(0)["COPY"] == ["pyproject.toml ./", ". ."]
+    assert "--no-deps" in package
+
+
+@pytest.mark.parametrize(
+    ("asked", "brought", "fits"),
+    [("cuda", "12.8", True), ("cuda", None, False), ("cpu", None, True), ("cpu", "12.8", False), ("any", None, True)],
+)
+def test_the_image_is_not_built_with_another_pytorch_than_was_asked_for(
+    asked: str, brought: str | None, fits: bool, tmp_path: Path
+) -> None:
+    (tmp_path / "torch.py").write_text(f"class version:\n    cuda = {brought!r}\n", encoding="utf-8")
+    (check,) = [step for step in instructions(0)["RUN"][0].split(" && ") if "torch.version" in step]
+    code = check.partition(' -c "')[2].rpartition('"')[0].replace("${TORCH}", asked)
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert (done.returncode == 0) == fits
+    assert fits or "see PIP_ARGS" in done.stderr
 
 
 def test_the_image_has_a_python_that_the_project_supports_and_starts_the_command() -> None:

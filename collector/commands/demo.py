@@ -21,13 +21,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--duration", type=float, metavar="SECONDS", help="end by itself after so long")
     parser.add_argument("--rate", type=_rate, default=20.0, metavar="CALLS_PER_SECOND", help="default: 20")
     parser.add_argument("--no-traffic", action="store_true", help="wait for your own services' telemetry instead")
+    parser.add_argument("--send-to", metavar="URL", help="only send the traffic, to this receiver of OTLP over HTTP")
     parser.add_argument("--plain", action="store_true", help="lines instead of a live table")
 
 
 def run(args: argparse.Namespace) -> int:
     console = Console()
     logging.basicConfig(level="WARNING", format="%(message)s", handlers=[RichHandler(console=console, show_path=False)])
-    from collector.demo.run import Options, run_demo  # noqa: PLC0415 - torch: --help needs none
+    from collector.demo.run import Options, run_demo, send_traffic  # noqa: PLC0415 - torch: --help needs none
 
     stopping = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -42,6 +43,8 @@ def run(args: argparse.Namespace) -> int:
         traffic=not args.no_traffic,
         plain=args.plain,
     )
+    if args.send_to:
+        return send_traffic(options, args.send_to.rstrip("/"), stopping, console)
     return run_demo(options, os.environ, stopping, console)
 
 

@@ -94,6 +94,23 @@ def run_demo(options: Options, environ: Mapping[str, str], stopping: threading.E
     return status[0] if status else 1
 
 
+def send_traffic(options: Options, endpoint: str, stopping: threading.Event, console: Console) -> int:
+    """Send the traffic to ``endpoint``, a receiver of OTLP over HTTP, and run no daemon; returns the exit status."""
+    traffic = Traffic(
+        endpoint=endpoint,
+        rate=options.rate,
+        incident_after_seconds=options.incident_after_seconds,
+        earlier=EARLIER_CALLS,
+    )
+    after = f"an incident begins after {options.incident_after_seconds:.0f} s"
+    console.print(f"{options.rate:g} calls a second go to {endpoint}; {after}", highlight=False, soft_wrap=True)
+    traffic.start()
+    stopping.wait(options.duration_seconds)
+    traffic.stop()
+    console.print(f"stopped: {traffic.sent} calls sent", highlight=False)
+    return 0
+
+
 def _watch(
     options: Options,
     daemon: Daemon,

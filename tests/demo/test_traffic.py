@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -101,6 +103,20 @@ def test_the_thread_sends_earlier_traffic_first_and_the_incident_when_it_is_due(
     assert len(earlier) == 50
     assert len({call.service for call in found}) == len(Service)
     assert len({call.call_id for call in found}) == len(found)
+
+
+def test_the_command_sends_traffic_to_a_receiver_that_is_not_its_own(source: OtlpSource) -> None:
+    arguments = ("--send-to", f"{source.endpoint}/", "--rate", "50", "--duration", "1", "--incident-after", "0")
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-m", "collector.cli", "demo", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert f"stopped: {len(calls(source))} calls sent" in done.stdout
 
 
 def test_two_runs_never_share_a_call_id(source: OtlpSource) -> None:

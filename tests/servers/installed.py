@@ -16,11 +16,24 @@ VERSIONS = {
     "kafka": "4.1.0",
     "collector": "0.155.0",
     "alertmanager": "0.28.1",
+    "helm": "3.22.0",
+    "compose": "2.16.2",
     "prometheus2": "bookworm",  # Debian moves the patch release: the suite is the pin
     "prometheus3": "forky",
 }
 PROMETHEUS_MAJORS = (2, 3)
-NAMES = ("kafka", "collector", "prometheus2", "prometheus3", "prometheus", "alertmanager", "chromium", "s3")
+NAMES = (
+    "kafka",
+    "collector",
+    "prometheus2",
+    "prometheus3",
+    "prometheus",
+    "alertmanager",
+    "helm",
+    "compose",
+    "chromium",
+    "s3",
+)
 
 
 def folder() -> Path:
@@ -65,6 +78,16 @@ def amtool() -> Path | None:
     return _file(home("alertmanager") / "amtool") or _on_path("amtool")
 
 
+def helm() -> Path | None:
+    """The installed helm 3, else the one on PATH."""
+    return _file(home("helm") / "helm") or _on_path("helm")
+
+
+def compose() -> Path | None:
+    """The installed reader of compose files, the one that `docker compose config` is made of."""
+    return _file(home("compose") / "cmd")  # as its module names it
+
+
 def chromium() -> Path | None:
     """A Chromium or Chrome on PATH."""
     return _on_path("chromium", "chromium-browser", "google-chrome")
@@ -79,6 +102,8 @@ def why_absent(name: str) -> str | None:
         "prometheus3": lambda: prometheus(3) and promtool(3),
         "prometheus": lambda: any(prometheus(major) for major in PROMETHEUS_MAJORS),
         "alertmanager": alertmanager,
+        "helm": helm,
+        "compose": compose,
         "chromium": chromium,
         "s3": lambda: True,  # pure Python, of the test extra
     }
