@@ -135,6 +135,7 @@ LABELS: dict[str, str] = {
     "partition": "number of the partition; only those this process owns",
     "stage": "stage of the pipeline",
     "place": "where items wait",
+    "listener": "`web` (metrics, pages, SQL) or `otlp` (the receiver)",
     "job": "name of a background job",
     "metric": "name of a metric",
     "condition": "name of a readiness condition",
@@ -306,6 +307,17 @@ SNAPSHOTS = _counter("assay_snapshots_total", "Snapshots published.")
 LAST_SNAPSHOT = _gauge("assay_last_snapshot_timestamp_seconds", "When the newest snapshot was last up to date.")
 JOBS = _counter("assay_jobs_total", "Background jobs: `done` or `failed`.", "job", "outcome")
 OTLP_REFUSED = _counter("assay_otlp_refused_total", "OTLP requests refused, by HTTP status.", "reason")
+HTTP_REFUSED = _counter(
+    "assay_http_refused_total",
+    "Requests that a listener turned away: `unauthorized`, `logins` (too many), `rate`, `origin`, `closed`, `headers`.",
+    "listener",
+    "reason",
+)
+WEB_CONFIG_STALE = _gauge(
+    "assay_web_config_stale",
+    "1 while a web-config file on disk cannot be used and an older one is in force.",
+    "listener",
+)
 SOURCE_HEALTHY = _gauge("assay_source_healthy", "1 while the source answers.")
 CHAIN_HEALTHY = _gauge("assay_chain_healthy", "1 while the chain's store answers.")
 READY = _gauge("assay_ready", "1 while the condition of /readyz holds.", "condition")

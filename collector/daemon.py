@@ -11,7 +11,7 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -21,7 +21,8 @@ from collector.committer import Committer
 from collector.config import Config, ConfigError
 from collector.export.prometheus import Exporter
 from collector.export.web.health import Health
-from collector.export.web.server import MetricsServer
+from collector.export.web.server import MetricsServer, Page
+from collector.export.web.sql import sql_routes
 from collector.intake import Intake
 from collector.labels import Labels
 from collector.pipeline import Pipeline
@@ -32,6 +33,8 @@ from collector.serve import Server
 from collector.source import DeadLetters, Source
 from collector.source.build import open_dead_letters, open_source
 from collector.source.otlp import OtlpSource
+from collector.store.desk import Desk
+from collector.store.sandbox import MEDIA_TYPES
 from signals.types import ScoringSuite
 
 log = logging.getLogger(__name__)
@@ -61,6 +64,7 @@ class Daemon:
     web: MetricsServer | None = None
     failure: BaseException | None = None
     _totals: dict[str, float] = field(default_factory=dict)
+    _turned_away: dict[tuple[str, str], int] = field(default_factory=dict)
     _lagging: frozenset[Partition] = frozenset()
     _stopping: threading.Event = field(default_factory=threading.Event)
     _closing: ExitStack = field(default_factory=ExitStack)  # what start opened, closed in reverse
@@ -105,7 +109,14 @@ class Daemon:
         config.data.mkdir(parents=True, exist_ok=True)
         for condition in ("chain", *(("models", "partitions") * scores), *(("store",) * serves)):
             self.health.set(condition, False, "starting")
-        self.web = MetricsServer(self.exporter, self.health, config.metrics.host, config.metrics.port)
+        self.web = MetricsServer(
+            self.exporter,
+            self.health,
+            config.metrics,
+            routes=self._routes(),
+            own={"sql": config.sql.access, "evidence": config.evidence.access},
+            environ=self.environ,
+        )
         self.web.start()
         self._closing.callback(self.web.close)
         chain = open_chain(config, self.environ)
@@ -117,6 +128,12 @@ class Daemon:
         if scores:
             self._score(chain)
         log.info("running as %s, chain %s, metrics %s", config.role, config.chain_url, self.web.url)
+
+    def _routes(self) -> Sequence[Page]:
+        """The pages that this role has to offer."""
+        if self.config.role == "score":
+            return []
+        return sql_routes(Desk(self.config).ask, MEDIA_TYPES, self.config.sql)
 
     def _serve(self, chain: Chain) -> None:
         self.server = Server(chain=chain, config=self.config, telemetry=self.exporter, clock=time.time)
@@ -181,6 +198,10 @@ class Daemon:
 
     def _tell(self) -> None:
         """Gauges and conditions that somebody has to look after."""
+        if self.web is not None:
+            self._tell_door("web", self.web.refused, self.web.stale)
+        if isinstance(self.source, OtlpSource):
+            self._tell_door("otlp", self.source.turned_away, self.source.stale)
         if self.pipeline is not None and self.source is not None:
             for place, count in self.pipeline.waiting.items():
                 self.exporter.set("assay_waiting_items", count, place=place)
@@ -203,6 +224,14 @@ class Daemon:
             self.health.set("chain", self.pipeline.chain_up, self.config.chain_url)
         if self.server is not None:
             self.health.set("store", self.server.healthy, self.server.detail)
+
+    def _tell_door(self, listener: str, refused: Mapping[str, int], stale: bool) -> None:
+        for reason, count in refused.items():
+            told = self._turned_away.get((listener, reason), 0)
+            if count > told:
+                self.exporter.add("assay_http_refused_total", count - told, listener=listener, reason=reason)
+            self._turned_away[listener, reason] = count
+        self.exporter.set("assay_web_config_stale", stale, listener=listener)
 
     def _tell_lag(self, lag: Mapping[Partition, int]) -> None:
         for partition in {*self._lagging, *lag}:

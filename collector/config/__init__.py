@@ -1,11 +1,13 @@
 """One frozen, typed configuration, read once; a stage gets its own section, never the whole."""
 
+from collector.config.base import ConfigError, Secret
 from collector.config.load import load_config
 from collector.config.sections import (
+    AccessConfig,
     BaselineConfig,
     ChainConfig,
     Config,
-    ConfigError,
+    EvidenceConfig,
     JoinConfig,
     KafkaConfig,
     LimitsConfig,
@@ -13,7 +15,6 @@ from collector.config.sections import (
     OtlpConfig,
     ReplayConfig,
     SaslConfig,
-    Secret,
     SignalsConfig,
     SourceConfig,
     SqlConfig,
@@ -22,10 +23,12 @@ from collector.config.sections import (
 )
 
 __all__ = [
+    "AccessConfig",
     "BaselineConfig",
     "ChainConfig",
     "Config",
     "ConfigError",
+    "EvidenceConfig",
     "JoinConfig",
     "KafkaConfig",
     "LimitsConfig",
