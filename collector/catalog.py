@@ -307,6 +307,18 @@ SNAPSHOTS = _counter("assay_snapshots_total", "Snapshots published.")
 LAST_SNAPSHOT = _gauge("assay_last_snapshot_timestamp_seconds", "When the newest snapshot was last up to date.")
 JOBS = _counter("assay_jobs_total", "Background jobs: `done` or `failed`.", "job", "outcome")
 OTLP_REFUSED = _counter("assay_otlp_refused_total", "OTLP requests refused, by HTTP status.", "reason")
+EVALUATIONS = _counter(
+    "assay_evaluations_total",
+    "Evaluation events: `sent`, or `refused` by the receiver for good.",
+    "outcome",
+    start=(("sent",), ("refused",)),
+)
+EVALUATION_RETRIES = _counter(
+    "assay_evaluation_retries_total", "Times that evaluation events had to wait in the chain for their receiver."
+)
+EVALUATION_GAPS = _counter(
+    "assay_evaluation_gaps_total", "Ranges that the chain no longer held when they were to be announced."
+)
 HTTP_REFUSED = _counter(
     "assay_http_refused_total",
     "Requests that a listener turned away: `unauthorized`, `logins` (too many), `rate`, `origin`, `closed`, `headers`.",

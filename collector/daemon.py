@@ -16,9 +16,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 
+from collector.announcer import FILE, Announcer
 from collector.chain import Chain, ChainError, open_chain
 from collector.committer import Committer
 from collector.config import Config, ConfigError
+from collector.export.evaluations import Thresholds
+from collector.export.otlphttp import OtlpHttp
 from collector.export.prometheus import Exporter
 from collector.export.web.health import Health
 from collector.export.web.server import MetricsServer, Page
@@ -31,7 +34,7 @@ from collector.rows import SuiteId
 from collector.scoring import Scorer
 from collector.serve import Server
 from collector.source import DeadLetters, Source
-from collector.source.build import open_dead_letters, open_source
+from collector.source.build import open_dead_letters, open_publisher, open_source
 from collector.source.otlp import OtlpSource
 from collector.store.desk import Desk
 from collector.store.sandbox import MEDIA_TYPES
@@ -61,6 +64,7 @@ class Daemon:
     source: Source | None = None
     pipeline: Pipeline | None = None
     server: Server | None = None
+    announcer: Announcer | None = None
     web: MetricsServer | None = None
     failure: BaseException | None = None
     _totals: dict[str, float] = field(default_factory=dict)
@@ -125,6 +129,8 @@ class Daemon:
         self.exporter.set("assay_build_info", 1, version=_version(), python=platform.python_version(), role=config.role)
         if serves:
             self._serve(chain)
+            if config.export.evaluations.enabled:
+                self._announce(chain)
         if scores:
             self._score(chain)
         log.info("running as %s, chain %s, metrics %s", config.role, config.chain_url, self.web.url)
@@ -139,6 +145,21 @@ class Daemon:
         self.server = Server(chain=chain, config=self.config, telemetry=self.exporter, clock=time.time)
         self._closing.callback(self.server.close)
         self.server.start()
+
+    def _announce(self, chain: Chain) -> None:
+        config, where = self.config, self.config.export.evaluations
+        topic = where.topic
+        self.announcer = Announcer(
+            chain=chain,
+            sink=OtlpHttp(where, self.environ) if topic is None else open_publisher(config, topic, self.environ),
+            thresholds=Thresholds(warn=config.signals.warn_at, critical=config.signals.critical_at),
+            everything=where.which == "all",
+            file=config.data / FILE,
+            telemetry=self.exporter,
+            clock=time.time,
+        )
+        self._closing.callback(self.announcer.close)
+        self.announcer.start()
 
     def _score(self, chain: Chain) -> None:
         config = self.config
@@ -166,6 +187,7 @@ class Daemon:
             config=config.chain,
             labels=Labels(values_max=config.limits.label_values_max, chars_max=config.limits.label_chars_max),
             suite=SuiteId.of(suite.specs),
+            optional=config.export.evaluations.enabled,
             written_by=f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}",
         )
         self.pipeline = Pipeline(
@@ -178,7 +200,7 @@ class Daemon:
         self.pipeline.start()
 
     def _alive(self) -> bool:
-        for part in (self.pipeline, self.server):
+        for part in (self.pipeline, self.server, self.announcer):
             if part is not None and part.failure is not None:
                 self.failure = part.failure
                 self.health.died(type(part).__name__.lower(), type(part.failure).__name__)

@@ -7,6 +7,7 @@ from collector.config.sections import (
     BaselineConfig,
     ChainConfig,
     Config,
+    EvaluationsConfig,
     EvidenceConfig,
     JoinConfig,
     KafkaConfig,
@@ -19,6 +20,7 @@ from collector.config.sections import (
     SourceConfig,
     SqlConfig,
     StoreConfig,
+    TelemetryConfig,
     TlsConfig,
 )
 
@@ -28,6 +30,7 @@ __all__ = [
     "ChainConfig",
     "Config",
     "ConfigError",
+    "EvaluationsConfig",
     "EvidenceConfig",
     "JoinConfig",
     "KafkaConfig",
@@ -41,6 +44,7 @@ __all__ = [
     "SourceConfig",
     "SqlConfig",
     "StoreConfig",
+    "TelemetryConfig",
     "TlsConfig",
     "load_config",
 ]

@@ -284,6 +284,47 @@ class MetricsConfig(_Section):
     """Requests of one address a second, and four times as many at once; beyond: 429."""
 
 
+class EvaluationsConfig(_Section):
+    endpoint: str | None = None
+    """Base URL of an OTLP/HTTP receiver that gets `gen_ai.evaluation.result` events (`/v1/logs` is added)."""
+    topic: str | None = None
+    """… or a topic of source.kafka's brokers that gets them as `otlp_proto`."""
+    which: Literal["flagged", "all"] = "flagged"
+    """Scores above signals.warn_at, or every score."""
+    authorization: Secret | None = None
+    """Value of the `Authorization` header for the endpoint."""
+    ca_file: ExistingFile | None = None
+    """PEM of the endpoint's authorities; none: the system's."""
+
+    @model_validator(mode="after")
+    def _one_place(self) -> EvaluationsConfig:
+        if self.endpoint is not None and self.topic is not None:
+            raise ValueError("choose `endpoint` or `topic`")
+        if self.endpoint is not None and not re.match(r"https?://[^/\s]+", self.endpoint):
+            raise ValueError("endpoint: a URL that begins with http:// or https://")
+        return self
+
+    @property
+    def enabled(self) -> bool:
+        return self.endpoint is not None or self.topic is not None
+
+
+class TelemetryConfig(_Section):
+    endpoint: str | None = None
+    """Base URL of an OTLP/HTTP receiver that gets Assay's own traces and metrics; none: nobody."""
+    authorization: Secret | None = None
+    """Value of the `Authorization` header for the endpoint."""
+    interval_seconds: Seconds = 60.0
+    """How often metrics are sent."""
+    traces_ratio: Annotated[float, Field(ge=0, le=1)] = 0.1
+    """Share of the stages' turns that become a span."""
+
+
+class ExportConfig(_Section):
+    evaluations: EvaluationsConfig = EvaluationsConfig()
+    telemetry: TelemetryConfig = TelemetryConfig()
+
+
 class Config(_Section):
     source: SourceConfig
     """Exactly one of the sections below."""
@@ -300,6 +341,21 @@ class Config(_Section):
     evidence: EvidenceConfig = EvidenceConfig()
     baseline: BaselineConfig = BaselineConfig()
     metrics: MetricsConfig = MetricsConfig()
+    export: ExportConfig = ExportConfig()
+
+    @model_validator(mode="after")
+    def _no_loop(self) -> Config:
+        topic, kafka = self.export.evaluations.topic, self.source.kafka
+        if topic is None:
+            return self
+        if kafka is None:
+            raise ValueError("export.evaluations.topic needs source.kafka")
+        if topic == kafka.dead_letter_topic or any(
+            re.fullmatch(read, topic) if isinstance(read, str) else topic in read
+            for read in (kafka.traces_topics, kafka.logs_topics)
+        ):
+            raise ValueError(f"export.evaluations.topic: Assay reads {topic} itself; choose another")
+        return self
 
     @property
     def chain_url(self) -> str:

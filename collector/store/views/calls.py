@@ -20,6 +20,7 @@ CALLS = View(
         Column("operation", "VARCHAR", "chat, text_completion, …"),
         Column("dialect", "VARCHAR", "convention of the instrumentation"),
         Column("conversation_id", "VARCHAR", "conversation or session"),
+        Column("response_id", "VARCHAR", "id that the provider gave the answer; kept where evaluations are exported"),
         Column("content", "VARCHAR", "what of its text arrived: " + ", ".join(CONTENTS)),
         Column("error", "VARCHAR", "class of the error; NULL: it succeeded"),
         Column("finish_reason", "VARCHAR", "why the model stopped"),
