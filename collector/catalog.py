@@ -135,6 +135,10 @@ LABELS: dict[str, str] = {
     "partition": "number of the partition; only those this process owns",
     "stage": "stage of the pipeline",
     "place": "where items wait",
+    "kind": "what changed: `model`, `model_version`, `prompt` or `signal_version`",
+    "subject": "whose version changed: a model, the name of a prompt, or signal and side",
+    "before": "the version before",
+    "after": "the version that appeared",
     "listener": "`web` (metrics, pages, SQL) or `otlp` (the receiver)",
     "job": "name of a background job",
     "metric": "name of a metric",
@@ -145,7 +149,7 @@ LABELS: dict[str, str] = {
 }
 """Every label and what it means. Ids and texts are never labels."""
 
-OPEN_LABELS = frozenset({"service", "model", "error", "topic", "partition"})
+OPEN_LABELS = frozenset({"service", "model", "error", "topic", "partition", "subject", "before", "after"})
 """Labels whose values come from outside; beyond a metric's bound they become ``__other__``, the others stay."""
 
 
@@ -205,6 +209,15 @@ CENTROID_DISTANCE = replace(
         "assay_embedding_centroid_distance",
         "Cosine distance between the mean embeddings of the current window and the baseline: 0 the same, 1 unrelated.",
         "service", "model", "side",
+    ),
+    set=Set.QUALITY,
+)  # fmt: skip
+
+VERSION_CHANGE = replace(
+    _gauge(
+        "assay_version_change_timestamp_seconds",
+        "When a service began to ask or get another version, for changes of the last day; made for annotations.",
+        "service", "kind", "subject", "before", "after",
     ),
     set=Set.QUALITY,
 )  # fmt: skip

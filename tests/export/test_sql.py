@@ -1,4 +1,4 @@
-"""``POST /sql`` over real sockets and a real snapshot: formats, faults as statuses, limits, and clients that go away."""
+"""``POST /sql`` over sockets and a real snapshot: formats, faults as statuses, limits, clients that go away."""
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +20,7 @@ def write(path: Path, tree: Any) -> Path:
     """Replace the file as an editor or a mounted secret does: another inode."""
     new = path.with_name(f"{path.name}.new")
     new.write_text(tree if isinstance(tree, str) else yaml.safe_dump(tree))
-    os.replace(new, path)
-    return path
+    return new.replace(path)
 
 
 def tls(made: Certificates, **more: Any) -> dict[str, Any]:

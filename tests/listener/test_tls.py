@@ -76,7 +76,7 @@ def test_tls_is_spoken_from_version_1_2_on_and_plain_http_is_not(serve: Serve, m
     assert answer.status_code == 200
     assert answer.headers["strict-transport-security"].startswith("max-age=")
     old = trusting(made)
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns(DeprecationWarning, match="TLSv1_1"):
         old.minimum_version = old.maximum_version = ssl.TLSVersion.TLSv1_1
     old.set_ciphers("DEFAULT:@SECLEVEL=0")
     with pytest.raises(httpx.ConnectError):
