@@ -38,6 +38,7 @@ from collector.source.build import open_dead_letters, open_publisher, open_sourc
 from collector.source.otlp import OtlpSource
 from collector.store.desk import Desk
 from collector.store.sandbox import MEDIA_TYPES
+from collector.telemetry import Telemetry
 from signals.types import ScoringSuite
 
 log = logging.getLogger(__name__)
@@ -61,6 +62,7 @@ class Daemon:
     suite: ScoringSuite | None = None  # None: the shipped one, as the configuration says
     exporter: Exporter = field(init=False)
     health: Health = field(init=False)
+    telemetry: Telemetry = field(init=False)  # the exporter, or what sends its numbers on as well
     source: Source | None = None
     pipeline: Pipeline | None = None
     server: Server | None = None
@@ -80,6 +82,7 @@ class Daemon:
             series_max=self.config.metrics.series_max,
         )
         self.health = Health()
+        self.telemetry = self.exporter
 
     def start(self) -> None:
         try:
@@ -111,6 +114,8 @@ class Daemon:
         config = self.config
         scores, serves = config.role in ("all", "score"), config.role in ("all", "serve")
         config.data.mkdir(parents=True, exist_ok=True)
+        if config.export.telemetry.endpoint is not None:
+            self._send_own()
         for condition in ("chain", *(("models", "partitions") * scores), *(("store",) * serves)):
             self.health.set(condition, False, "starting")
         self.web = MetricsServer(
@@ -142,9 +147,22 @@ class Daemon:
         return sql_routes(Desk(self.config).ask, MEDIA_TYPES, self.config.sql)
 
     def _serve(self, chain: Chain) -> None:
-        self.server = Server(chain=chain, config=self.config, telemetry=self.exporter, clock=time.time)
+        self.server = Server(chain=chain, config=self.config, telemetry=self.telemetry, clock=time.time)
         self._closing.callback(self.server.close)
         self.server.start()
+
+    def _send_own(self) -> None:
+        """Assay's own metrics and spans, sent to whoever is configured."""
+        from collector.export.otel import OwnTelemetry  # noqa: PLC0415 - the SDK takes a while, and few need it
+
+        resource = {
+            "service.version": _version(),
+            "service.instance.id": f"{socket.gethostname()}:{os.getpid()}",
+            "assay.role": self.config.role,
+        }
+        own = OwnTelemetry(self.config.export.telemetry, self.exporter, resource, self.environ)
+        self._closing.callback(own.close)
+        self.telemetry = own
 
     def _announce(self, chain: Chain) -> None:
         config, where = self.config, self.config.export.evaluations
@@ -155,7 +173,7 @@ class Daemon:
             thresholds=Thresholds(warn=config.signals.warn_at, critical=config.signals.critical_at),
             everything=where.which == "all",
             file=config.data / FILE,
-            telemetry=self.exporter,
+            telemetry=self.telemetry,
             clock=time.time,
         )
         self._closing.callback(self.announcer.close)
@@ -176,14 +194,14 @@ class Daemon:
             chain=chain,
             join=config.join,
             limits=config.limits,
-            telemetry=self.exporter,
+            telemetry=self.telemetry,
             clock=time.time,
             start_at=kafka.start if kafka else "earliest",
         )
         committer = Committer(
             chain=chain,
             dead_letters=letters,
-            telemetry=self.exporter,
+            telemetry=self.telemetry,
             config=config.chain,
             labels=Labels(values_max=config.limits.label_values_max, chars_max=config.limits.label_chars_max),
             suite=SuiteId.of(suite.specs),
@@ -192,9 +210,9 @@ class Daemon:
         )
         self.pipeline = Pipeline(
             intake=intake,
-            scorer=Scorer(suite, self.exporter),
+            scorer=Scorer(suite, self.telemetry),
             committer=committer,
-            telemetry=self.exporter,
+            telemetry=self.telemetry,
             clock=time.time,
         )
         self.pipeline.start()

@@ -63,6 +63,7 @@ CHANGES = View(
         f"When a service began to ask or get another version: it appears after {QUIET_MINUTES} minutes without it and "
         f"at least {CALLS_MIN} calls with others. As far back as minute rollups are kept."
     ),
+    example="SELECT time, service, kind, subject, before, after FROM changes ORDER BY time DESC",
     source=f"FROM ({changes_sql()})",
     columns=(
         Column("time", "TIMESTAMP", "the minute of the first call with it, UTC"),
