@@ -27,6 +27,7 @@ class Door:
     def __init__(self, web_config_file: Path | None, setting: str, clock: Callable[[], float]) -> None:
         self._config = WebConfig(web_config_file, setting) if web_config_file is not None else None
         self._clock = clock
+        self._had_users = False
         self._limit: tuple[RateLimit, Buckets] | None = None
 
     @property
@@ -44,6 +45,11 @@ class Door:
 
     def users(self) -> Mapping[str, SecretStr]:
         return self._config.file.users if self._config else {}
+
+    def guarded(self) -> bool:
+        """Does this listener have users? Once it had, a file without any leaves nobody in, and not everybody."""
+        self._had_users = self._had_users or bool(self.users())
+        return self._had_users
 
     def headers(self) -> Mapping[str, str]:
         return self._config.file.headers if self._config else {}
@@ -94,7 +100,6 @@ class Credentials:
         except (WebFileError, ConfigError) as error:
             raise ConfigError(f"{name}: {error}") from None
 
-    @property
     def given(self) -> bool:
         return self._users is not None or self._token is not None
 

@@ -51,16 +51,16 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 class Realm:
     """Pages below ``paths``, and who may see them.
 
-    ``users`` and ``token`` are asked at every request. With neither configured (``guarded`` false) everybody may come
-    in, unless ``closed`` says why nobody may. ``optional``: pages that show less to who says nothing.
+    All is asked at every request, because files change. Where it is not ``guarded`` everybody may come in, unless
+    ``closed`` says why nobody may. ``optional``: pages that show less to who says nothing.
     """
 
     name: str
     paths: tuple[str, ...] = ("/",)
     users: Callable[[], Mapping[str, SecretStr]] = dict
     token: Callable[[], SecretStr | None] = lambda: None
-    guarded: bool = False
-    closed: str = ""
+    guarded: Callable[[], bool] = bool
+    closed: Callable[[], str] = str
     local: bool = False  # open because only this machine can ask: a web page of another origin may not
     optional: bool = False
     rate: Buckets | None = None  # by user, or by address where there is none
@@ -124,10 +124,11 @@ class Guard:
             raise RefusedError(431, "headers", f"headers may have {HEAD_BYTES_MAX} bytes")
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         _same_origin(headers)
-        if realm.closed:
-            raise RefusedError(403, "closed", realm.closed)
+        closed = realm.closed()
+        if closed:
+            raise RefusedError(403, "closed", closed)
         scope[USER], scope[TRUSTED] = None, True
-        if realm.guarded:
+        if realm.guarded():
             scope[USER] = await self._user(realm, headers.get("authorization", ""), address)
             scope[TRUSTED] = scope[USER] is not None
         elif realm.local:

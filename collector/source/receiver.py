@@ -75,7 +75,7 @@ class Receiver:
         routes.append(Route("/v1/metrics", self._handler(None), methods=["POST"]))
         try:
             door = Door(config.web_config_file, "source.otlp.web_config_file", time.monotonic)
-            realm = Realm(name="otlp", users=door.users, guarded=bool(door.users()))
+            realm = Realm(name="otlp", users=door.users, guarded=door.guarded)
             self._door, self._guard = door, door.guard(Starlette(routes=routes), (realm,))
             self._http = HttpThread(
                 self._guard,

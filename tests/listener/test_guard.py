@@ -151,6 +151,18 @@ def test_a_changed_file_is_in_force_at_once_and_a_broken_one_is_not(serve: Serve
     assert server.stale
 
 
+def test_users_that_come_later_are_asked_for_from_then_on(serve: Serve, web: Path) -> None:
+    users = web.read_text()
+    server = serve(write(web, {}))
+    assert status(server, "/metrics") == status(server, "/sql") == 200
+
+    write(web, users)
+
+    assert status(server, "/metrics") == 401
+    assert status(server, "/metrics", auth=SCRAPER) == 200
+    assert status(server, "/sql", auth=SCRAPER) == 403
+
+
 def test_users_that_leave_the_file_do_not_leave_the_door_open(serve: Serve, web: Path) -> None:
     server = serve(web)
 

@@ -25,14 +25,14 @@ def realms(
 
     Without credentials such a realm is open where only this machine can ask and the listener has no users; else closed.
     """
-    guarded = bool(door.users())
+    door.guarded()  # from now on, whatever becomes of its file
     found = [
-        Realm(name="metrics", users=door.users, guarded=guarded),
-        Realm(name="probes", paths=PROBES, users=door.users, guarded=guarded, optional=True),
+        Realm(name="metrics", users=door.users, guarded=door.guarded),
+        Realm(name="probes", paths=PROBES, users=door.users, guarded=door.guarded, optional=True),
     ]
+    loopback = _loopback(metrics.host)
     for name, access in own.items():
         credentials = Credentials(access, f"{name}.access", environ)
-        local = _loopback(metrics.host) and not guarded
         found.append(
             Realm(
                 name=name,
@@ -40,14 +40,23 @@ def realms(
                 users=credentials.users,
                 token=credentials.token,
                 guarded=credentials.given,
-                closed="" if credentials.given or local else f"set {name}.access.users_file or .bearer_token first",
-                local=local,
+                closed=_closed(name, credentials, door, loopback),
+                local=loopback,
                 rate=Buckets(
                     per_second=access.requests_per_minute_max / 60, burst=access.requests_per_minute_max, clock=clock
                 ),
             )
         )
     return tuple(found)
+
+
+def _closed(name: str, credentials: Credentials, door: Door, loopback: bool) -> Callable[[], str]:
+    def why() -> str:
+        if credentials.given() or (loopback and not door.guarded()):
+            return ""
+        return f"set {name}.access.users_file or .bearer_token first"
+
+    return why
 
 
 def _loopback(host: str) -> bool:
