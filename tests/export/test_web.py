@@ -122,7 +122,7 @@ def test_a_page_that_nobody_brought_is_not_found(url: str) -> None:
 
 
 def test_a_taken_port_is_named_with_the_setting_that_moves_it(exporter: Exporter, health: Health) -> None:
-    with socket.create_server(MetricsConfig(port=0)) as other:
+    with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
 
         with pytest.raises(ListenError, match=rf"127\.0\.0\.1:{port} is already in use.*metrics\.port"):
