@@ -61,6 +61,8 @@ class Announcer:
     _thread: threading.Thread | None = None
 
     def start(self) -> None:
+        """Raises ChainError where it cannot be found out what is there already."""
+        self._begin()  # before anything of this process is committed, or that would count as old
         self._thread = threading.Thread(target=self._run, name="assay-announcer", daemon=True)
         self._thread.start()
 

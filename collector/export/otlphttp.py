@@ -10,7 +10,7 @@ from http.client import HTTPException
 from urllib.error import HTTPError
 from urllib.request import HTTPRedirectHandler, HTTPSHandler, ProxyHandler, Request, build_opener
 
-from collector.config import EvaluationsConfig
+from collector.config import ConfigError, EvaluationsConfig
 
 SECONDS_MAX = 10.0
 _AGAIN = frozenset({408, 429, 502, 503, 504})  # as OTLP/HTTP has it; a 401 or 403 is an operator's to mend, so again
@@ -29,20 +29,26 @@ class _NoRedirect(HTTPRedirectHandler):
 
 
 class OtlpHttp:
-    """Posts requests to ``<endpoint>/v1/logs``."""
+    """Posts requests to ``<endpoint>/v1/logs``. Raises ConfigError where its authorities cannot be read."""
 
     def __init__(self, config: EvaluationsConfig, environ: Mapping[str, str] = os.environ) -> None:
         self._url = f"{(config.endpoint or '').rstrip('/')}/v1/logs"
         self._authorization = config.authorization
         self._environ = environ
-        context = ssl.create_default_context(cafile=config.ca_file)
+        try:
+            context = ssl.create_default_context(cafile=config.ca_file)
+        except ssl.SSLError:
+            raise ConfigError(f"export.evaluations.ca_file: {config.ca_file} holds no certificate") from None
         self._opener = build_opener(ProxyHandler({}), HTTPSHandler(context=context), _NoRedirect)
 
     def send(self, body: bytes) -> bool:
         """True: acknowledged; False: refused for good. AwayError: neither, yet."""
         headers = {"Content-Type": "application/x-protobuf", "Content-Encoding": "gzip", "User-Agent": "assay"}
         if self._authorization is not None:
-            headers["Authorization"] = self._authorization.read(self._environ).get_secret_value()
+            try:
+                headers["Authorization"] = self._authorization.read(self._environ).get_secret_value()
+            except ConfigError as error:
+                raise AwayError(str(error)) from None
         request = Request(self._url, gzip.compress(body, 1, mtime=0), headers, method="POST")  # noqa: S310 - config checks it
         try:
             with self._opener.open(request, timeout=SECONDS_MAX):

@@ -265,6 +265,8 @@ def test_a_wrong_password_is_waited_out_and_a_request_that_is_refused_for_good_i
     assert "eDp5" not in str(caught.value)
     with pytest.raises(AwayError):
         OtlpHttp(EvaluationsConfig(endpoint="http://127.0.0.1:9")).send(b"x")
+    with pytest.raises(ConfigError, match="holds no certificate"):
+        OtlpHttp(EvaluationsConfig(endpoint=made.endpoint, ca_file=Path(__file__)))
     assert good.send(b"\x00" * (LimitsConfig().decompressed_bytes_max + 1)) is False
 
 
