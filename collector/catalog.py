@@ -140,6 +140,11 @@ LABELS: dict[str, str] = {
     "partition": "number of the partition; only those this process owns",
     "stage": "stage of the pipeline",
     "place": "where items wait",
+    "kind": "what changed: `model`, `model_version`, `prompt` or `signal_version`",
+    "subject": "whose version changed: a model, the name of a prompt, or signal and side",
+    "before": "the version before",
+    "after": "the version that appeared",
+    "listener": "`web` (metrics, pages, SQL) or `otlp` (the receiver)",
     "job": "name of a background job",
     "metric": "name of a metric",
     "condition": "name of a readiness condition",
@@ -149,7 +154,7 @@ LABELS: dict[str, str] = {
 }
 """Every label and what it means. Ids and texts are never labels."""
 
-OPEN_LABELS = frozenset({"service", "model", "error", "topic", "partition"})
+OPEN_LABELS = frozenset({"service", "model", "error", "topic", "partition", "subject", "before", "after"})
 """Labels whose values come from outside; beyond a metric's bound they become ``__other__``, the others stay."""
 
 
@@ -209,6 +214,15 @@ CENTROID_DISTANCE = replace(
         "assay_embedding_centroid_distance",
         "Cosine distance between the mean embeddings of the current window and the baseline: 0 the same, 1 unrelated.",
         "service", "model", "side",
+    ),
+    set=Set.QUALITY,
+)  # fmt: skip
+
+VERSION_CHANGE = replace(
+    _gauge(
+        "assay_version_change_timestamp_seconds",
+        "When a service began to ask or get another version, for changes of the last day; made for annotations.",
+        "service", "kind", "subject", "before", "after",
     ),
     set=Set.QUALITY,
 )  # fmt: skip
@@ -316,6 +330,29 @@ SNAPSHOTS = _counter("assay_snapshots_total", "Snapshots published.")
 LAST_SNAPSHOT = _gauge("assay_last_snapshot_timestamp_seconds", "When the newest snapshot was last up to date.")
 JOBS = _counter("assay_jobs_total", "Background jobs: `done` or `failed`.", "job", "outcome")
 OTLP_REFUSED = _counter("assay_otlp_refused_total", "OTLP requests refused, by HTTP status.", "reason")
+EVALUATIONS = _counter(
+    "assay_evaluations_total",
+    "Evaluation events: `sent`, or `refused` by the receiver for good.",
+    "outcome",
+    start=(("sent",), ("refused",)),
+)
+EVALUATION_RETRIES = _counter(
+    "assay_evaluation_retries_total", "Times that evaluation events had to wait in the chain for their receiver."
+)
+EVALUATION_GAPS = _counter(
+    "assay_evaluation_gaps_total", "Ranges that the chain no longer held when they were to be announced."
+)
+HTTP_REFUSED = _counter(
+    "assay_http_refused_total",
+    "Requests that a listener turned away: `unauthorized`, `logins` (too many), `rate`, `origin`, `closed`, `headers`.",
+    "listener",
+    "reason",
+)
+WEB_CONFIG_STALE = _gauge(
+    "assay_web_config_stale",
+    "1 while a web-config file on disk cannot be used and an older one is in force.",
+    "listener",
+)
 SOURCE_HEALTHY = _gauge("assay_source_healthy", "1 while the source answers.")
 CHAIN_HEALTHY = _gauge("assay_chain_healthy", "1 while the chain's store answers.")
 READY = _gauge("assay_ready", "1 while the condition of /readyz holds.", "condition")

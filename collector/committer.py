@@ -51,6 +51,7 @@ class Committer:
     labels: Labels
     suite: rows.SuiteId
     written_by: str
+    optional: bool = False  # keep the optional fields of calls
     _books: dict[Partition, _Book] = field(default_factory=dict)
     _committed: dict[Partition, int] = field(default_factory=dict)  # not reported yet: a flush may raise half way
     _conflicts: list[Partition] = field(default_factory=list)
@@ -135,7 +136,8 @@ class Committer:
         mine = [index for index, anchor in enumerate(step.anchors) if anchor.partition in self._books]
         if not mine:
             return
-        built = rows.build(step.calls, [anchor.offset for anchor in step.anchors], scores, self.suite, self.labels, now)
+        offsets = [anchor.offset for anchor in step.anchors]
+        built = rows.build(step.calls, offsets, scores, self.suite, self.labels, now, optional=self.optional)
         by_partition = _by_partition(step.anchors, mine)
         for partition, mask in by_partition.items():
             self._books[partition].ledger.score(built if mask.all() else built.take(mask))

@@ -11,17 +11,21 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 
+from collector.announcer import FILE, Announcer
 from collector.chain import Chain, ChainError, open_chain
 from collector.committer import Committer
 from collector.config import Config, ConfigError
+from collector.export.evaluations import Thresholds
+from collector.export.otlphttp import OtlpHttp
 from collector.export.prometheus import Exporter
 from collector.export.web.health import Health
-from collector.export.web.server import MetricsServer
+from collector.export.web.server import MetricsServer, Page
+from collector.export.web.sql import sql_routes
 from collector.intake import Intake
 from collector.labels import Labels
 from collector.pipeline import Pipeline
@@ -31,8 +35,11 @@ from collector.scoring import Scorer
 from collector.serve import Server
 from collector.shedding import Shedding
 from collector.source import DeadLetters, Source
-from collector.source.build import open_dead_letters, open_source
+from collector.source.build import open_dead_letters, open_publisher, open_source
 from collector.source.otlp import OtlpSource
+from collector.store.desk import Desk
+from collector.store.sandbox import MEDIA_TYPES
+from collector.telemetry import Telemetry
 from signals.types import ScoringSuite
 
 log = logging.getLogger(__name__)
@@ -56,12 +63,15 @@ class Daemon:
     suite: ScoringSuite | None = None  # None: the shipped one, as the configuration says
     exporter: Exporter = field(init=False)
     health: Health = field(init=False)
+    telemetry: Telemetry = field(init=False)  # the exporter, or what sends its numbers on as well
     source: Source | None = None
     pipeline: Pipeline | None = None
     server: Server | None = None
+    announcer: Announcer | None = None
     web: MetricsServer | None = None
     failure: BaseException | None = None
     _totals: dict[str, float] = field(default_factory=dict)
+    _turned_away: dict[tuple[str, str], int] = field(default_factory=dict)
     _lagging: frozenset[Partition] = frozenset()
     _stopping: threading.Event = field(default_factory=threading.Event)
     _closing: ExitStack = field(default_factory=ExitStack)  # what start opened, closed in reverse
@@ -73,6 +83,7 @@ class Daemon:
             series_max=self.config.metrics.series_max,
         )
         self.health = Health()
+        self.telemetry = self.exporter
 
     def start(self) -> None:
         try:
@@ -104,9 +115,18 @@ class Daemon:
         config = self.config
         scores, serves = config.role in ("all", "score"), config.role in ("all", "serve")
         config.data.mkdir(parents=True, exist_ok=True)
+        if config.export.telemetry.endpoint is not None:
+            self._send_own()
         for condition in ("chain", *(("models", "partitions") * scores), *(("store",) * serves)):
             self.health.set(condition, False, "starting")
-        self.web = MetricsServer(self.exporter, self.health, config.metrics.host, config.metrics.port)
+        self.web = MetricsServer(
+            self.exporter,
+            self.health,
+            config.metrics,
+            routes=self._routes(),
+            own={"sql": config.sql.access, "evidence": config.evidence.access},
+            environ=self.environ,
+        )
         self.web.start()
         self._closing.callback(self.web.close)
         chain = open_chain(config, self.environ)
@@ -115,14 +135,50 @@ class Daemon:
         self.exporter.set("assay_build_info", 1, version=_version(), python=platform.python_version(), role=config.role)
         if serves:
             self._serve(chain)
+            if config.export.evaluations.enabled:
+                self._announce(chain)
         if scores:
             self._score(chain)
         log.info("running as %s, chain %s, metrics %s", config.role, config.chain_url, self.web.url)
 
+    def _routes(self) -> Sequence[Page]:
+        """The pages that this role has to offer."""
+        if self.config.role == "score":
+            return []
+        return sql_routes(Desk(self.config).ask, MEDIA_TYPES, self.config.sql)
+
     def _serve(self, chain: Chain) -> None:
-        self.server = Server(chain=chain, config=self.config, telemetry=self.exporter, clock=time.time)
+        self.server = Server(chain=chain, config=self.config, telemetry=self.telemetry, clock=time.time)
         self._closing.callback(self.server.close)
         self.server.start()
+
+    def _send_own(self) -> None:
+        """Assay's own metrics and spans, sent to whoever is configured."""
+        from collector.export.otel import OwnTelemetry  # noqa: PLC0415 - the SDK takes a while, and few need it
+
+        resource = {
+            "service.version": _version(),
+            "service.instance.id": f"{socket.gethostname()}:{os.getpid()}",
+            "assay.role": self.config.role,
+        }
+        own = OwnTelemetry(self.config.export.telemetry, self.exporter, resource, self.environ)
+        self._closing.callback(own.close)
+        self.telemetry = own
+
+    def _announce(self, chain: Chain) -> None:
+        config, where = self.config, self.config.export.evaluations
+        topic = where.topic
+        self.announcer = Announcer(
+            chain=chain,
+            sink=OtlpHttp(where, self.environ) if topic is None else open_publisher(config, topic, self.environ),
+            thresholds=Thresholds(warn=config.signals.warn_at, critical=config.signals.critical_at),
+            everything=where.which == "all",
+            file=config.data / FILE,
+            telemetry=self.telemetry,
+            clock=time.time,
+        )
+        self._closing.callback(self.announcer.close)
+        self.announcer.start()
 
     def _score(self, chain: Chain) -> None:
         config = self.config
@@ -139,24 +195,25 @@ class Daemon:
             chain=chain,
             join=config.join,
             limits=config.limits,
-            telemetry=self.exporter,
+            telemetry=self.telemetry,
             clock=time.time,
             start_at=kafka.start if kafka else "earliest",
         )
         committer = Committer(
             chain=chain,
             dead_letters=letters,
-            telemetry=self.exporter,
+            telemetry=self.telemetry,
             config=config.chain,
             labels=Labels(values_max=config.limits.label_values_max, chars_max=config.limits.label_chars_max),
             suite=SuiteId.of(suite.specs),
+            optional=config.export.evaluations.enabled,
             written_by=f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}",
         )
         self.pipeline = Pipeline(
             intake=intake,
-            scorer=Scorer(suite, self.exporter),
+            scorer=Scorer(suite, self.telemetry),
             committer=committer,
-            telemetry=self.exporter,
+            telemetry=self.telemetry,
             clock=time.time,
             shedding=self._shedding(suite),
         )
@@ -170,7 +227,7 @@ class Daemon:
         return Shedding(config=config.overload, steps=len(suite.shed_order))
 
     def _alive(self) -> bool:
-        for part in (self.pipeline, self.server):
+        for part in (self.pipeline, self.server, self.announcer):
             if part is not None and part.failure is not None:
                 self.failure = part.failure
                 self.health.died(type(part).__name__.lower(), type(part.failure).__name__)
@@ -190,6 +247,10 @@ class Daemon:
 
     def _tell(self) -> None:
         """Gauges and conditions that somebody has to look after."""
+        if self.web is not None:
+            self._tell_door("web", self.web.refused, self.web.stale)
+        if isinstance(self.source, OtlpSource):
+            self._tell_door("otlp", self.source.turned_away, self.source.stale)
         if self.pipeline is not None and self.source is not None:
             for place, count in self.pipeline.waiting.items():
                 self.exporter.set("assay_waiting_items", count, place=place)
@@ -213,6 +274,14 @@ class Daemon:
             self.health.set("chain", self.pipeline.chain_up, self.config.chain_url)
         if self.server is not None:
             self.health.set("store", self.server.healthy, self.server.detail)
+
+    def _tell_door(self, listener: str, refused: Mapping[str, int], stale: bool) -> None:
+        for reason, count in refused.items():
+            told = self._turned_away.get((listener, reason), 0)
+            if count > told:
+                self.exporter.add("assay_http_refused_total", count - told, listener=listener, reason=reason)
+            self._turned_away[listener, reason] = count
+        self.exporter.set("assay_web_config_stale", stale, listener=listener)
 
     def _tell_lag(self, lag: Mapping[Partition, int]) -> None:
         for partition in {*self._lagging, *lag}:

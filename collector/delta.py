@@ -57,6 +57,9 @@ CALL_FIELDS: tuple[pa.Field, ...] = (
     pa.field("suite", _WORD, nullable=False),  # key into Footer.suites
 )
 
+OPTIONAL_FIELDS: tuple[pa.Field, ...] = (pa.field("response_id", pa.string()),)
+"""Columns that only those deltas have whose writer was asked for them: ids do not compress."""
+
 EMBEDDING_SCHEMA = pa.schema(
     [
         pa.field("window", pa.timestamp("us"), nullable=False),

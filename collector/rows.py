@@ -17,6 +17,7 @@ from collector.delta import (
     CALL_FIELDS,
     EMBEDDING_SCALE,
     EMBEDDING_WINDOW_SECONDS,
+    OPTIONAL_FIELDS,
     SCORE_SCALE,
     SuiteEntry,
     embedding_table,
@@ -75,9 +76,16 @@ class SuiteId:
 
 
 def build(
-    calls: Sequence[LLMCall], offsets: Sequence[int], scores: SuiteScores, suite: SuiteId, labels: Labels, now: float
+    calls: Sequence[LLMCall],
+    offsets: Sequence[int],
+    scores: SuiteScores,
+    suite: SuiteId,
+    labels: Labels,
+    now: float,
+    *,
+    optional: bool = False,
 ) -> Rows:
-    """One row a call, in the given order; ``now`` is log time in seconds."""
+    """One row a call, in the given order; ``now`` is log time in seconds; ``optional``: with the optional fields."""
     admitted = {
         "service": labels.admit("service", (call.service for call in calls), now),
         "environment": labels.admit("environment", (call.environment for call in calls), now),
@@ -114,6 +122,10 @@ def build(
     }
     arrays = [_array(columns[name], field.type) for name, field in _FIELDS.items()]
     fields = list(CALL_FIELDS)
+    if optional:
+        (field,) = OPTIONAL_FIELDS
+        fields.append(field)
+        arrays.append(_array([_word(call.response_id) for call in calls], field.type))
     for column in scores.columns:
         fields.append(score_field(column.spec))
         arrays.append(pa.array(fixed_point(column), pa.int32()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from collector.chain import Chain, ChainError
 from collector.config import Config
 from collector.delta import DeltaError
+from collector.store.changes import recent_changes
 from collector.store.database import StoreError
 from collector.store.drift import current_drift
 from collector.store.housekeeping import Housekeeper
@@ -46,6 +48,7 @@ class Server:
     materialiser: Materialiser = field(init=False)
     housekeeper: Housekeeper = field(init=False)
     snapshots: Snapshots = field(init=False)
+    _changes: frozenset[tuple[str, ...]] = frozenset()
     _jobs: BackgroundScheduler = field(init=False)
     _thread: threading.Thread | None = None
     _ending: threading.Event = field(default_factory=threading.Event)
@@ -91,9 +94,22 @@ class Server:
             return
         self.telemetry.add("assay_snapshots_total")
         self.telemetry.set("assay_store_bytes", published.bytes)
+        self._tell_changes()
         for drift in current_drift(self.store):
             place = {"service": drift.service, "model": drift.model, "side": drift.side}
             self.telemetry.set("assay_embedding_centroid_distance", drift.distance, **place)
+
+    def _tell_changes(self) -> None:
+        found = {change[1:]: change.time for change in recent_changes(self.store)}
+        for gone in self._changes - found.keys():
+            self._tell_change(gone, math.nan)
+        for change, at in found.items():
+            self._tell_change(change, at)
+        self._changes = frozenset(found)
+
+    def _tell_change(self, change: tuple[str, ...], at: float) -> None:
+        labels = dict(zip(("service", "kind", "subject", "before", "after"), change, strict=True))
+        self.telemetry.set("assay_version_change_timestamp_seconds", at, **labels)
 
     def _guarded(self, name: str, job: Callable[[], object]) -> None:
         """A job that fails is told and tried again at its next time; what the chain holds is safe."""

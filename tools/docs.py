@@ -80,7 +80,9 @@ def views() -> str:
     for same in by_columns.values():
         names = ", ".join(f"<code>{view.name}</code>" for view in same)
         meaning = same[0].meaning + (" The others by their name." if len(same) > 1 else "")
-        entries.append(f"<details><summary>{names}: {meaning}</summary>\n\n{column_table(same[0])}\n\n</details>\n")
+        example = f"```sql\n{same[0].example}\n```"
+        body = f"{column_table(same[0])}\n\n{example}"
+        entries.append(f"<details><summary>{names}: {meaning}</summary>\n\n{body}\n\n</details>\n")
     return "\n".join(entries)
 
 

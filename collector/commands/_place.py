@@ -29,8 +29,3 @@ def newest_snapshot(config: Config) -> Path | None:
     snapshots = Snapshots(config.data, config.store.snapshots_kept)
     snapshots.adopt(config.data / FILE)
     return snapshots.newest()
-
-
-def calls_folder(config: Config) -> Path:
-    """Where the objects of the calls lie."""
-    return config.data / "calls" if "://" in config.chain_url else Path(config.chain_url)

@@ -6,8 +6,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from collector.commands._place import add_place, calls_folder, config_of, newest_snapshot
+from collector.commands._place import add_place, config_of, newest_snapshot
 from collector.store.database import StoreError
+from collector.store.desk import calls_folder
 from collector.store.snapshot import export
 
 

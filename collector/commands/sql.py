@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 
-from collector.commands._place import add_place, calls_folder, config_of, newest_snapshot
+from collector.commands._place import add_place, config_of, newest_snapshot
 from collector.store.database import StoreError
+from collector.store.desk import calls_folder
 from collector.store.sandbox import MEDIA_TYPES, SqlError, run_sql
 
 

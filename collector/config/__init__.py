@@ -1,11 +1,14 @@
 """One frozen, typed configuration, read once; a stage gets its own section, never the whole."""
 
+from collector.config.base import ConfigError, Secret
 from collector.config.load import load_config
 from collector.config.sections import (
+    AccessConfig,
     BaselineConfig,
     ChainConfig,
     Config,
-    ConfigError,
+    EvaluationsConfig,
+    EvidenceConfig,
     JoinConfig,
     KafkaConfig,
     LimitsConfig,
@@ -14,19 +17,22 @@ from collector.config.sections import (
     OverloadConfig,
     ReplayConfig,
     SaslConfig,
-    Secret,
     SignalsConfig,
     SourceConfig,
     SqlConfig,
     StoreConfig,
+    TelemetryConfig,
     TlsConfig,
 )
 
 __all__ = [
+    "AccessConfig",
     "BaselineConfig",
     "ChainConfig",
     "Config",
     "ConfigError",
+    "EvaluationsConfig",
+    "EvidenceConfig",
     "JoinConfig",
     "KafkaConfig",
     "LimitsConfig",
@@ -40,6 +46,7 @@ __all__ = [
     "SourceConfig",
     "SqlConfig",
     "StoreConfig",
+    "TelemetryConfig",
     "TlsConfig",
     "load_config",
 ]

@@ -9,7 +9,9 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from collector.config.sections import Config, ConfigError
+from collector.config.base import ConfigError
+from collector.config.problems import explain
+from collector.config.sections import Config
 
 PREFIX = "ASSAY_"
 
@@ -36,7 +38,7 @@ def load_config(path: Path | None, environ: Mapping[str, str], overrides: Mappin
     try:
         config = Config.model_validate(tree, context={"environ": environ})
     except ValidationError as error:
-        problems += _explain(error)
+        problems += [f"  {line}" for line in explain(error)]
     if problems:
         raise ConfigError(
             "\n".join([f"{path or 'configuration'}: {len(problems)} problem{'s' * (len(problems) > 1)}", *problems])
@@ -65,13 +67,3 @@ def _put(tree: dict[str, Any], keys: list[str], value: Any) -> None:
             return  # the validator names the wrong type above it
         tree = below
     tree[keys[-1]] = value
-
-
-def _explain(error: ValidationError) -> list[str]:
-    """One line a problem; what was written is not repeated, it may be a secret in the wrong place."""
-    lines = []
-    for problem in error.errors(include_url=False, include_input=False, include_context=False):
-        place = ".".join(str(part) for part in problem["loc"]) or "(top)"
-        unknown = problem["type"] == "extra_forbidden"
-        lines.append(f"  {place}: {'there is no such setting' if unknown else problem['msg']}")
-    return lines

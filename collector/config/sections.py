@@ -2,83 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    SecretStr,
-    ValidationInfo,
-    model_validator,
+from pydantic import Field, model_validator
+
+from collector.config.base import (
+    Count,
+    ExistingDirectory,
+    ExistingFile,
+    Port,
+    Seconds,
+    Secret,
+    UsersFile,
+    WebConfigFile,
 )
-
-
-class ConfigError(Exception):
-    """The configuration cannot be used; the message lists every problem."""
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-
-def _file_exists(path: Path, info: ValidationInfo) -> Path:
-    """Only ``load_config`` looks at the disk (it passes a context); a section built in code is a plain value."""
-    if info.context is not None and (path.is_dir() or not os.access(path, os.R_OK)):
-        raise ValueError(f"there is no readable file {path}")
-    return path
-
-
-def _directory_exists(path: Path, info: ValidationInfo) -> Path:
-    if info.context is not None and not path.is_dir():
-        raise ValueError(f"there is no directory {path}")
-    return path
-
-
-ExistingFile = Annotated[Path, AfterValidator(_file_exists)]
-ExistingDirectory = Annotated[Path, AfterValidator(_directory_exists)]
-Seconds = Annotated[float, Field(gt=0, le=86_400)]
-Port = Annotated[int, Field(ge=0, le=65_535)]
-Count = Annotated[int, Field(ge=1)]
-
-
-class Secret(_Section):
-    """A secret from a file or an environment variable, never from the configuration's own text."""
-
-    file: ExistingFile | None = None
-    env: str | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _not_written_here(cls, value: Any) -> Any:
-        if isinstance(value, str | int | float):
-            raise ValueError("a secret is not written here: say `{file: PATH}` or `{env: NAME}`")
-        return value
-
-    @model_validator(mode="after")
-    def _one_place(self, info: ValidationInfo) -> Secret:
-        if (self.file is None) == (self.env is None):
-            raise ValueError("a secret names either `file` or `env`")
-        if self.env is not None and info.context is not None and self.env not in info.context["environ"]:
-            raise ValueError(f"the environment variable {self.env} is not set")
-        return self
-
-    def read(self, environ: Mapping[str, str] = os.environ) -> SecretStr:
-        """The secret's value; raises ConfigError when it is not there."""
-        if self.file is not None:
-            try:
-                return SecretStr(self.file.read_text(encoding="utf-8").strip())
-            except OSError as error:
-                raise ConfigError(f"secret file {self.file}: {error.strerror}") from None
-        value = environ.get(self.env or "")
-        if value is None:
-            raise ConfigError(f"secret environment variable {self.env} is not set")
-        return SecretStr(value)
+from collector.config.base import Section as _Section
 
 
 class SaslConfig(_Section):
@@ -157,6 +97,8 @@ class OtlpConfig(_Section):
     """Records older than this leave the local log."""
     keep_bytes_max: Annotated[int, Field(ge=1 << 20)] = 4 << 30
     """Size of the local log; full, senders are told to come back (503)."""
+    web_config_file: WebConfigFile | None = None
+    """TLS, client certificates and users of the receiver, in the format of Prometheus' exporter-toolkit."""
 
 
 class ReplayConfig(_Section):
@@ -308,13 +250,29 @@ class StoreConfig(_Section):
         return self
 
 
+class AccessConfig(_Section):
+    users_file: UsersFile | None = None
+    """Who may come in: `basic_auth_users` as in a web-config file, read again when it changes."""
+    bearer_token: Secret | None = None
+    """… or whoever sends `Authorization: Bearer` with this; a file is read again when it changes."""
+    requests_per_minute_max: Count = 120
+    """Requests of one user a minute (of one address, where nobody has to say who he is); beyond: 429."""
+
+
 class SqlConfig(_Section):
+    access: AccessConfig = AccessConfig()
     seconds_max: Seconds = 5.0
     """An analyst's query that takes longer is killed."""
     memory_bytes_max: Annotated[int, Field(ge=256 << 20)] = 1_536 << 20
     """Memory of an analyst's query."""
     rows_max: Count = 100_000
     """Rows of an answer; more are cut off, and the answer says so."""
+    concurrent_max: Annotated[int, Field(ge=1, le=64)] = 2
+    """Queries of `POST /sql` that run at once; others wait, and are told to come back (503) when too many do."""
+
+
+class EvidenceConfig(_Section):
+    access: AccessConfig = AccessConfig()
 
 
 class BaselineConfig(_Section):
@@ -333,6 +291,51 @@ class MetricsConfig(_Section):
     """Port of /metrics and the pages; 0: any free one."""
     series_max: Count = 20_000
     """Label sets of one metric before `__other__`."""
+    web_config_file: WebConfigFile | None = None
+    """TLS, client certificates and users, in the format of Prometheus' exporter-toolkit; read again when it changes."""
+    requests_per_second_max: Count = 50
+    """Requests of one address a second, and four times as many at once; beyond: 429."""
+
+
+class EvaluationsConfig(_Section):
+    endpoint: str | None = None
+    """Base URL of an OTLP/HTTP receiver that gets `gen_ai.evaluation.result` events (`/v1/logs` is added)."""
+    topic: str | None = None
+    """… or a topic of source.kafka's brokers that gets them as `otlp_proto`."""
+    which: Literal["flagged", "all"] = "flagged"
+    """Scores above signals.warn_at, or every score."""
+    authorization: Secret | None = None
+    """Value of the `Authorization` header for the endpoint."""
+    ca_file: ExistingFile | None = None
+    """PEM of the endpoint's authorities; none: the system's."""
+
+    @model_validator(mode="after")
+    def _one_place(self) -> EvaluationsConfig:
+        if self.endpoint is not None and self.topic is not None:
+            raise ValueError("choose `endpoint` or `topic`")
+        if self.endpoint is not None and not re.match(r"https?://[^/\s]+", self.endpoint):
+            raise ValueError("endpoint: a URL that begins with http:// or https://")
+        return self
+
+    @property
+    def enabled(self) -> bool:
+        return self.endpoint is not None or self.topic is not None
+
+
+class TelemetryConfig(_Section):
+    endpoint: str | None = None
+    """Base URL of an OTLP/HTTP receiver that gets Assay's own traces and metrics; none: nobody."""
+    authorization: Secret | None = None
+    """Value of the `Authorization` header for the endpoint."""
+    interval_seconds: Seconds = 60.0
+    """How often metrics are sent."""
+    traces_ratio: Annotated[float, Field(ge=0, le=1)] = 0.1
+    """Share of the stages' turns that become a span."""
+
+
+class ExportConfig(_Section):
+    evaluations: EvaluationsConfig = EvaluationsConfig()
+    telemetry: TelemetryConfig = TelemetryConfig()
 
 
 class Config(_Section):
@@ -349,8 +352,24 @@ class Config(_Section):
     chain: ChainConfig = ChainConfig()
     store: StoreConfig = StoreConfig()
     sql: SqlConfig = SqlConfig()
+    evidence: EvidenceConfig = EvidenceConfig()
     baseline: BaselineConfig = BaselineConfig()
     metrics: MetricsConfig = MetricsConfig()
+    export: ExportConfig = ExportConfig()
+
+    @model_validator(mode="after")
+    def _no_loop(self) -> Config:
+        topic, kafka = self.export.evaluations.topic, self.source.kafka
+        if topic is None:
+            return self
+        if kafka is None:
+            raise ValueError("export.evaluations.topic needs source.kafka")
+        if topic == kafka.dead_letter_topic or any(
+            re.fullmatch(read, topic) if isinstance(read, str) else topic in read
+            for read in (kafka.traces_topics, kafka.logs_topics)
+        ):
+            raise ValueError(f"export.evaluations.topic: Assay reads {topic} itself; choose another")
+        return self
 
     @property
     def chain_url(self) -> str:

@@ -98,6 +98,17 @@ class Exporter(Collector):
         """For ``deltas``, which holds the lock."""
         self._histograms[metric].observe_batch(keys, group, values, evidence)
 
+    def read(self, metric: str) -> list[tuple[dict[str, str], tuple[float, ...]]]:
+        """Labels and numbers of each series: the value, or count and sum of a histogram."""
+        labels = self.catalog[metric].labels
+        with self._lock:
+            if metric in self._scalars:
+                values = self._scalars[metric].snapshot()
+                return [(dict(zip(labels, key, strict=True)), (value,)) for key, value in values]
+            copy = self._histograms[metric].snapshot()
+        totals = zip(copy.keys, copy.counts.sum(axis=1).tolist(), copy.sums.tolist(), strict=True)
+        return [(dict(zip(labels, key, strict=True)), (count, total)) for key, count, total in totals]
+
     def render(self, accept: str = "") -> tuple[bytes, str]:
         """The exposition and its content type: OpenMetrics with exemplars where ``accept`` asks for it, else text."""
         encode, content_type = choose_encoder(accept)

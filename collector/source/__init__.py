@@ -73,6 +73,16 @@ class Source(Protocol):
     def close(self) -> None: ...
 
 
+class Publisher(Protocol):
+    """Writes whole records to a topic."""
+
+    def send(self, body: bytes) -> bool:
+        """True: durable; False: refused for good. SourceError: neither, yet."""
+        ...
+
+    def close(self) -> None: ...
+
+
 class DeadLetters(Protocol):
     """Where rejected records go, whole, with the reason; at least once."""
 

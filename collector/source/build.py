@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 
 from collector.config import Config, ConfigError
-from collector.source import DeadLetters, Source
+from collector.source import DeadLetters, Publisher, Source
 from collector.source.deadletters import FileLetters
 
 
@@ -30,6 +30,15 @@ def open_source(config: Config, environ: Mapping[str, str] = os.environ) -> Sour
 
         return ReplaySource(chosen.replay)
     raise ConfigError("source: choose one of `kafka`, `otlp`, `replay`")
+
+
+def open_publisher(config: Config, topic: str, environ: Mapping[str, str] = os.environ) -> Publisher:
+    """Writes to a topic of the source's brokers; ConfigError where the source is not Kafka."""
+    if config.source.kafka is None:
+        raise ConfigError("export.evaluations.topic needs source.kafka")
+    from collector.source.kafka.publisher import KafkaPublisher  # noqa: PLC0415
+
+    return KafkaPublisher(config.source.kafka, topic, environ)
 
 
 def open_dead_letters(config: Config, environ: Mapping[str, str] = os.environ) -> DeadLetters:

@@ -78,6 +78,16 @@ class OtlpSource:
         self._told = now
         return {status: count for status, count in new.items() if count}
 
+    @property
+    def turned_away(self) -> Mapping[str, int]:
+        """Requests that the receiver's door did not let in so far, by reason."""
+        return dict(self._receiver.turned_away) if self._receiver else {}
+
+    @property
+    def stale(self) -> bool:
+        """The receiver's web-config file on disk cannot be used; an older one is in force."""
+        return self._receiver is not None and self._receiver.stale
+
     def start(self) -> None:
         topics = {partition.topic: partition for partition in KINDS}
         try:
@@ -88,8 +98,7 @@ class OtlpSource:
             self._receiver = Receiver(
                 self._log,
                 {"/v1/traces": TRACES.topic, "/v1/logs": LOGS.topic},
-                host=self._config.host,
-                port=self._config.port,
+                config=self._config,
                 limits=self._limits,
                 arrived=self._arrived.set,
             )

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import logging
+import time
 import zlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -26,8 +27,10 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from collector.config import LimitsConfig
-from collector.http_thread import HttpThread, ListenError
+from collector.config import LimitsConfig, OtlpConfig
+from collector.listener.door import Door
+from collector.listener.guard import Realm
+from collector.listener.thread import HttpThread, ListenError
 from collector.source import SourceError
 from collector.source.locallog import LogError
 
@@ -60,8 +63,7 @@ class Receiver:
         log: Log,
         topics: Mapping[str, str],
         *,
-        host: str,
-        port: int,
+        config: OtlpConfig,
         limits: LimitsConfig,
         arrived: Callable[[], None],
     ) -> None:
@@ -72,8 +74,17 @@ class Receiver:
         routes = [Route(path, self._handler(topic), methods=["POST"]) for path, topic in topics.items()]
         routes.append(Route("/v1/metrics", self._handler(None), methods=["POST"]))
         try:
+            door = Door(config.web_config_file, "source.otlp.web_config_file", time.monotonic)
+            realm = Realm(name="otlp", users=door.users, guarded=door.guarded)
+            self._door, self._guard = door, door.guard(Starlette(routes=routes), (realm,))
             self._http = HttpThread(
-                Starlette(routes=routes), host=host, port=port, name="otlp-receiver", setting="source.otlp.port"
+                self._guard,
+                host=config.host,
+                port=config.port,
+                name="otlp-receiver",
+                setting="source.otlp.port",
+                tls=door.tls,
+                admits=door.admits,
             )
         except ListenError as error:
             raise SourceError(f"the OTLP receiver: {error}") from None
@@ -84,6 +95,16 @@ class Receiver:
         """The server runs, and the log took the last append."""
         return self._http.alive and not self._committer.failing
 
+    @property
+    def turned_away(self) -> Counter[str]:
+        """Requests that the door did not let in, by reason."""
+        return self._guard.refused
+
+    @property
+    def stale(self) -> bool:
+        """The web-config file on disk cannot be used; an older one is in force."""
+        return self._door.stale
+
     def start(self) -> None:
         """Serve; returns when requests are answered."""
         self._http.start()
@@ -91,6 +112,7 @@ class Receiver:
     def close(self) -> None:
         """Stop within seconds: requests that wait for the log are answered, idle connections are cut."""
         self._http.close()
+        self._guard.passwords.close()
 
     def _handler(self, topic: str | None) -> Callable[[Request], object]:
         async def handle(request: Request) -> Response:

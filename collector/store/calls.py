@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from collector import delta as deltas
-from collector.delta import CALL_FIELDS
+from collector.delta import CALL_FIELDS, OPTIONAL_FIELDS
 from collector.store.tables import Applicable
 
 FINE_HOURS = 48  # so long the calls are pruned by the hour, before that by the day
@@ -54,7 +54,7 @@ class CallFile:
     """One object as the snapshot's ``data.deltas`` tells it."""
 
     path: str
-    columns: tuple[str, ...]  # the score columns it has
+    columns: tuple[str, ...]  # the score columns and optional fields that it has
     first_time: datetime
     last_time: datetime
 
@@ -66,7 +66,7 @@ def calls_sql(files: Iterable[CallFile], signals: Sequence[str]) -> str:
     """
     every = list(files)
     if not every:
-        return f"SELECT {', '.join([*_NOTHING, *map(_absent, signals)])} WHERE false"
+        return f"SELECT {', '.join([*_NOTHING, *map(_absent, [*_OPTIONAL, *signals])])} WHERE false"
     newest = max(file.last_time for file in every)
     groups: dict[tuple[datetime, tuple[str, ...]], list[CallFile]] = defaultdict(list)
     for file in every:
@@ -79,7 +79,7 @@ def calls_sql(files: Iterable[CallFile], signals: Sequence[str]) -> str:
 def _branch(group: list[CallFile], columns: tuple[str, ...], signals: Sequence[str]) -> str:
     paths = ", ".join(_quoted(file.path) for file in sorted(group, key=lambda file: file.path))
     first, last = min(file.first_time for file in group), max(file.last_time for file in group)
-    scores = [f'"{column}"' if column in columns else _absent(column) for column in signals]
+    scores = [f'"{column}"' if column in columns else _absent(column) for column in [*_OPTIONAL, *signals]]
     return (
         f"SELECT {', '.join([*_PLAIN, *scores])} FROM read_parquet([{paths}]) "  # noqa: S608 - quoted
         f"WHERE time >= TIMESTAMP '{first}' AND time <= TIMESTAMP '{last}'"
@@ -87,13 +87,14 @@ def _branch(group: list[CallFile], columns: tuple[str, ...], signals: Sequence[s
 
 
 def _absent(column: str) -> str:
-    return f'NULL::INTEGER AS "{column}"'
+    return f'NULL::{_OPTIONAL.get(column, "INTEGER")} AS "{column}"'
 
 
 def _quoted(path: str) -> str:
     return "'" + path.replace("'", "''") + "'"
 
 
+_OPTIONAL = {field.name: "VARCHAR" for field in OPTIONAL_FIELDS}
 _SQL_KINDS = {"timestamp[us]": "TIMESTAMP", "int64": "BIGINT", "int32": "INTEGER", "bool": "BOOLEAN"}
 _HEX = ("trace_id", "span_id")
 _SECONDS = {"latency_us": "latency_seconds", "ttft_us": "ttft_seconds"}

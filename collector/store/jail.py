@@ -19,17 +19,23 @@ import msgspec
 import pyarrow as pa
 
 from collector.store.database import OFFLINE
-from collector.store.sandbox import Header, Request
+from collector.store.sandbox import Fault, Header, Request
 from collector.store.session import make_views
 
 _BATCH_ROWS = 2_048
 _THREADS = 2
 _CELL_CHARS_MAX = 60  # of the text table
+_INTERNAL = ("duckdb_", "pragma_", "pg_settings", "sqlite_master")  # settings, paths and storage
+_INDIRECT = ("current_setting", "query", "query_table")  # … by a name in a string
 _ALLOWED = (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN)
 
 
 class _RefusedError(Exception):
     """The answer to the analyst, in a sentence."""
+
+    def __init__(self, message: str, fault: Fault = Fault.QUERY) -> None:
+        super().__init__(message)
+        self.fault = fault
 
 
 def main() -> int:
@@ -43,12 +49,12 @@ def main() -> int:
             out.write(b"ready\n")
             out.flush()
         table, truncated = _run(connection, request)
-        body = _FORMATS[request.format](table)
+        body = _FORMATS[request.format](table.replace_schema_metadata({"assay.truncated": str(truncated).lower()}))
         if len(body) > request.answer_bytes_max:
-            raise _RefusedError(f"the answer is larger than {request.answer_bytes_max >> 20} MiB; ask for less of it")
+            raise _too_large(request)
         header = Header(rows=len(table), truncated=truncated)
     except (duckdb.Error, _RefusedError, MemoryError, pa.ArrowException, RecursionError) as error:
-        header, body = Header(error=_sentence(error)), b""
+        header, body = Header(error=_sentence(error), fault=_fault(error)), b""
     out.write(msgspec.json.encode(header) + b"\n" + body)
     out.flush()
     os._exit(0)  # nothing here needs an orderly end, and destructors of a strained process may hang
@@ -93,6 +99,7 @@ def _run(connection: duckdb.DuckDBPyConnection, request: Request) -> tuple[pa.Ta
         raise _RefusedError(f"one statement at a time, this text holds {len(statements)}")
     if statements[0].type not in _ALLOWED:
         raise _RefusedError(f"only SELECT and EXPLAIN are allowed here, not {statements[0].type.name}")
+    _only_views(request.query)
     relation = connection.sql(request.query)  # a relation streams in 1.5 and 2.0; execute() collects all in 2.0
     if relation is None:
         raise _RefusedError("this statement gives no rows")
@@ -104,9 +111,29 @@ def _run(connection: duckdb.DuckDBPyConnection, request: Request) -> tuple[pa.Ta
         if rows > request.rows_max:
             break
         if size > 4 * request.answer_bytes_max:
-            raise _RefusedError(f"the answer is larger than {request.answer_bytes_max >> 20} MiB; ask for less of it")
+            raise _too_large(request)
     table = pa.Table.from_batches(batches, reader.schema).rename_columns(_distinct(reader.schema.names))
     return table.slice(0, request.rows_max), rows > request.rows_max
+
+
+def _only_views(query: str) -> None:
+    """Refuse what tells of the database instead of the calls. No secret is there; the contract is the views."""
+    tokens = duckdb.tokenize(query)
+    ends = [at for at, _ in tokens[1:]] + [len(query.encode())]
+    words = [
+        query.encode()[at:end].decode(errors="replace").strip().strip('"').lower()
+        for (at, kind), end in zip(tokens, ends, strict=True)
+        if kind not in (duckdb.token_type.string_const, duckdb.token_type.comment)
+    ]
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        inside = word.startswith(_INTERNAL) or (word in _INDIRECT and following == "(")
+        if inside or (word == "data" and following == "."):
+            raise _RefusedError(f"{word} is not one of the views: SHOW TABLES lists them")
+
+
+def _too_large(request: Request) -> _RefusedError:
+    message = f"the answer is larger than {request.answer_bytes_max >> 20} MiB; ask for less of it"
+    return _RefusedError(message, Fault.SIZE)
 
 
 def _distinct(names: list[str]) -> list[str]:
@@ -147,6 +174,13 @@ def _sentence(error: BaseException) -> str:
         return "the query needs more memory than is allowed; narrow it by time or aggregate first"
     text = str(error).split("\n\n")[0].split("\nLINE ")[0]
     return " ".join(text.split())[:1_000] or type(error).__name__
+
+
+def _fault(error: BaseException) -> Fault:
+    if isinstance(error, _RefusedError):
+        return error.fault
+    memory = isinstance(error, duckdb.OutOfMemoryException | MemoryError | pa.ArrowMemoryError)
+    return Fault.ROOM if memory else Fault.QUERY
 
 
 def _json(table: pa.Table) -> bytes:

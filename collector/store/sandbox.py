@@ -11,7 +11,9 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Literal
 
@@ -41,11 +43,22 @@ class Answer:
     media_type: str
 
 
+class Fault(StrEnum):
+    """Whose fault it is that a query gave nothing."""
+
+    QUERY = "query"  # it is wrong, or not allowed
+    TIME = "time"  # it took too long
+    SIZE = "size"  # it, or its answer, is too large
+    ROOM = "room"  # it used more memory or processor time than is allowed
+    SERVER = "server"  # the query did nothing wrong
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SqlError:
     """Why a query gave nothing, in one sentence."""
 
     message: str
+    fault: Fault = Fault.QUERY
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,12 +80,23 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     rows: int = 0
     truncated: bool = False
     error: str | None = None
+    fault: Fault = Fault.QUERY
 
 
-def run_sql(snapshot: Path, base: Path, query: str, limits: SqlConfig, fmt: Format = "json") -> Answer | SqlError:
-    """Run one SELECT over ``snapshot``; ``base`` is where the objects of its calls lie. Never raises for the query."""
+def run_sql(
+    snapshot: Path,
+    base: Path,
+    query: str,
+    limits: SqlConfig,
+    fmt: Format = "json",
+    started: Callable[[Callable[[], None]], None] | None = None,
+) -> Answer | SqlError:
+    """Run one SELECT over ``snapshot``; ``base`` is where the objects of its calls lie. Never raises for the query.
+
+    ``started`` is given what ends the query early, from any thread; it is safe after the end, too.
+    """
     if len(query) > QUERY_CHARS_MAX:
-        return SqlError(message=f"the query is longer than {QUERY_CHARS_MAX} characters")
+        return SqlError(message=f"the query is longer than {QUERY_CHARS_MAX} characters", fault=Fault.SIZE)
     request = Request(
         snapshot=str(snapshot.absolute()),
         base=str(base.absolute()),
@@ -91,6 +115,8 @@ def run_sql(snapshot: Path, base: Path, query: str, limits: SqlConfig, fmt: Form
         close_fds=True,
         start_new_session=True,
     ) as process:
+        if started is not None:
+            started(process.kill)
         return _converse(process, request, limits.seconds_max)
 
 
@@ -110,7 +136,7 @@ def _converse(process: subprocess.Popen[bytes], request: Request, seconds_max: f
             process.stdin.write(msgspec.json.encode(request))
             process.stdin.close()
         except BrokenPipeError:
-            return SqlError(message="the query's process did not start")
+            return SqlError(message="the query's process did not start", fault=Fault.SERVER)
         process.stdout.readline(64)  # "ready": the query begins now
         timer.cancel()
         if not late.is_set():
@@ -122,12 +148,13 @@ def _converse(process: subprocess.Popen[bytes], request: Request, seconds_max: f
         timer.cancel()
         process.kill()
     if late.is_set() and not first.endswith(b"\n"):
-        return SqlError(message=f"the query took longer than {seconds_max:g} seconds")
+        return SqlError(message=f"the query took longer than {seconds_max:g} seconds", fault=Fault.TIME)
     if not first.endswith(b"\n"):
-        return SqlError(message="the query was ended: it used more memory or processor time than is allowed")
+        message = "the query was ended: it used more memory or processor time than is allowed"
+        return SqlError(message=message, fault=Fault.ROOM)
     header = msgspec.json.decode(first, type=Header)
     if header.error is not None:
-        return SqlError(message=header.error)
+        return SqlError(message=header.error, fault=header.fault)
     return Answer(body=body, rows=header.rows, truncated=header.truncated, media_type=MEDIA_TYPES[request.format])
 
 

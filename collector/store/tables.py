@@ -10,9 +10,10 @@ import numpy as np
 import pyarrow as pa
 
 from collector.compaction import off_clock
-from collector.delta import Delta, Stream
+from collector.delta import OPTIONAL_FIELDS, Delta, Stream
 from collector.rollup.fold import REASONS, CallColumns
 
+_OPTIONAL = frozenset(field.name for field in OPTIONAL_FIELDS)
 _NARROW_BELOW = 1 << 17  # so many int16 components of a unit vector times 16384 fit an int32
 
 _TEXT, _INT, _TIME = pa.string(), pa.int64(), pa.timestamp("us")
@@ -75,7 +76,7 @@ def delta_row(link: Applicable, path: str, calls: CallColumns) -> dict[str, Any]
         **_place(link),
         "next": footer.next,
         "path": path,
-        "columns": [name for name in link.delta.calls.column_names if name.startswith("s_")],
+        "columns": [n for n in link.delta.calls.column_names if n.startswith("s_") or n in _OPTIONAL],
         "records": footer.records,
         "consumed": footer.consumed,
         "calls": n,

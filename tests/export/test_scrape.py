@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from collector.config import MetricsConfig
 from collector.export.prometheus import Exporter
 from collector.export.web.health import Health
 from collector.export.web.server import MetricsServer
@@ -31,7 +32,7 @@ def exporter() -> Exporter:
 
 @pytest.fixture
 def address(exporter: Exporter) -> Iterator[str]:
-    server = MetricsServer(exporter, Health(), "127.0.0.1", 0)
+    server = MetricsServer(exporter, Health(), MetricsConfig(port=0))
     server.start()
     yield server.url.removeprefix("http://")
     server.close()

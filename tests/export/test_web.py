@@ -12,10 +12,11 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
+from collector.config import MetricsConfig
 from collector.export.prometheus import Exporter
 from collector.export.web.health import Health
 from collector.export.web.server import MetricsServer
-from collector.http_thread import ListenError
+from collector.listener.thread import ListenError
 from tests.export.fakes import delta, trace_id
 
 
@@ -39,7 +40,9 @@ def exporter() -> Exporter:
 
 @pytest.fixture
 def url(exporter: Exporter, health: Health) -> Iterator[str]:
-    server = MetricsServer(exporter, health, "127.0.0.1", 0, [Route("/worst", worst), Route("/call/{id}", worst)])
+    server = MetricsServer(
+        exporter, health, MetricsConfig(port=0), routes=[Route("/worst", worst), Route("/call/{id}", worst)]
+    )
     server.start()
     yield server.url
     server.close()
@@ -123,20 +126,20 @@ def test_a_taken_port_is_named_with_the_setting_that_moves_it(exporter: Exporter
         port = other.getsockname()[1]
 
         with pytest.raises(ListenError, match=rf"127\.0\.0\.1:{port} is already in use.*metrics\.port"):
-            MetricsServer(exporter, health, "127.0.0.1", port)
+            MetricsServer(exporter, health, MetricsConfig(port=port))
 
 
 def test_an_address_of_nobody_is_told_plainly(exporter: Exporter, health: Health) -> None:
     with pytest.raises(ListenError, match=r"cannot listen on 192\.0\.2\.1:0"):
-        MetricsServer(exporter, health, "192.0.2.1", 0)
+        MetricsServer(exporter, health, MetricsConfig(host="192.0.2.1", port=0))
 
 
 def test_closing_is_safe_twice_and_before_the_start(exporter: Exporter, health: Health) -> None:
-    unstarted = MetricsServer(exporter, health, "127.0.0.1", 0)
+    unstarted = MetricsServer(exporter, health, MetricsConfig(port=0))
     unstarted.close()
     unstarted.close()
 
-    started = MetricsServer(exporter, health, "127.0.0.1", 0)
+    started = MetricsServer(exporter, health, MetricsConfig(port=0))
     started.start()
     started.close()
     started.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ class Prometheus(Server):
     """Prometheus of major `version` 2 or 3 that scrapes `targets` (host:port), in a folder of its own.
 
     `rules` are rule files; `alertmanagers` (host:port) get the alerts. Exemplars are kept. Rules are evaluated as
-    often as targets are scraped.
+    often as targets are scraped. `scrape` adds to the job's section, such as `scheme`, `tls_config` and `basic_auth`.
     """
 
     name = "prometheus"
@@ -33,6 +33,7 @@ class Prometheus(Server):
         alertmanagers: Sequence[str] = (),
         metrics_path: str = "/metrics",
         job: str = "assay",
+        scrape: Mapping[str, Any] | None = None,
     ):
         super().__init__(directory)
         self.version = version
@@ -51,6 +52,7 @@ class Prometheus(Server):
                             "job_name": job,
                             "metrics_path": metrics_path,
                             "static_configs": [{"targets": list(targets)}],
+                            **(scrape or {}),
                         }
                     ],
                     "rule_files": [str(path.resolve()) for path in rules],

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from google.rpc import status_pb2
 
-from collector.config import LimitsConfig
+from collector.config import LimitsConfig, OtlpConfig
 from collector.decode.otlp import decode_traces
 from collector.decode.spans import Undecodable
 from collector.source import SourceError
@@ -53,8 +53,7 @@ def receiver(log: MemoryLog) -> Iterator[Receiver]:
     made = Receiver(
         log,
         {"/v1/traces": "spans", "/v1/logs": "logs"},
-        host="127.0.0.1",
-        port=0,
+        config=OtlpConfig(port=0),
         limits=LIMITS,
         arrived=lambda: None,
     )
@@ -210,10 +209,10 @@ def test_a_taken_port_is_named_in_the_error(receiver: Receiver, log: MemoryLog) 
     port = int(receiver.endpoint.rsplit(":", 1)[1])
 
     with pytest.raises(SourceError, match=rf"{port} is already in use.*source\.otlp\.port"):
-        Receiver(log, {}, host="127.0.0.1", port=port, limits=LIMITS, arrived=lambda: None)
+        Receiver(log, {}, config=OtlpConfig(port=port), limits=LIMITS, arrived=lambda: None)
 
 
 def test_closing_twice_and_unstarted_is_safe(log: MemoryLog) -> None:
-    receiver = Receiver(log, {}, host="127.0.0.1", port=0, limits=LIMITS, arrived=lambda: None)
+    receiver = Receiver(log, {}, config=OtlpConfig(port=0), limits=LIMITS, arrived=lambda: None)
     receiver.close()
     receiver.close()

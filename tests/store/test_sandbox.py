@@ -95,11 +95,21 @@ WRITES = [
     "SELECT 1; SET lock_configuration = false",
     "USE temp",
 ]
-TELLS = [  # where the snapshot lies and how DuckDB is set: no secret, and no way out
+TELLS = [  # where the snapshot lies and how DuckDB is set: no secret, and not one of the views
     "PRAGMA database_list",
     "SELECT path FROM duckdb_databases()",
-    "SELECT * FROM duckdb_settings()",
+    "SELECT path FROM /* calls */ DUCKDB_DATABASES ()",
+    'SELECT * FROM "duckdb_settings"()',
     "SELECT sql FROM duckdb_views()",
+    "SELECT current_setting('allowed_directories')",
+    "SELECT error(current_setting('allowed_directories'))",
+    "SELECT * FROM pragma_database_list",
+    "SELECT * FROM pg_settings",
+    "SELECT sql FROM sqlite_master",
+    "SELECT path FROM data.deltas",
+    'SELECT path FROM "data" . "deltas"',
+    "WITH t AS (SELECT path FROM data.deltas) SELECT error(path) FROM t",
+    "FROM query('SELECT path FROM data.deltas')",
 ]
 EATS = [
     "SELECT repeat('x', 2000000000)",
@@ -122,6 +132,11 @@ EATS = [
     "SELECT array_agg(a.range ORDER BY b.range) FROM range(100000) a, range(100000) b",
     "SELECT lpad('x', 1500000000, 'y')",
     "SELECT bit_count(bitstring('1', 2000000000))",
+    "SELECT count(*) FROM (SELECT list_transform(range(100000), lambda x: repeat('y', x)) FROM range(1000))",
+    "SELECT max(md5(repeat(range::VARCHAR, 100000))) FROM range(100000000)",
+    "SELECT count(*) FROM calls a, calls b, calls c, calls d, calls e",
+    "SELECT regexp_replace(repeat('ab', 20000000), '(a|b)*c', 'x', 'g')",
+    "SELECT histogram(range) FROM range(1000000000)",
 ]
 
 
@@ -177,7 +192,8 @@ def test_a_hostile_statement_ends_in_time_and_touches_nothing(world, query):
         assert 10 < len(answer.message) <= 1_000
     else:
         assert CANARY.encode() not in answer.body
-        assert original in (*EATS, *TELLS) or answer.rows == 0
+        assert original in EATS or answer.rows == 0
+        assert original not in TELLS
         assert answer.rows <= LIMITS.rows_max
 
 

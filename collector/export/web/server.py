@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+import os
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from html import escape
 
 from starlette.applications import Starlette
@@ -14,17 +17,19 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from collector import catalog
+from collector.config import AccessConfig, MetricsConfig
 from collector.export.prometheus import Exporter
 from collector.export.web.health import Health
-from collector.http_thread import HttpThread
+from collector.export.web.realms import realms
+from collector.listener.door import Door
+from collector.listener.guard import TRUSTED
+from collector.listener.thread import HttpThread
+
+Page = BaseRoute
+"""What other rooms bring."""
 
 GZIP_BYTES_MIN = 1_024
-_HEADERS = {
-    "cache-control": "no-store",
-    "x-content-type-options": "nosniff",
-    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
-    "referrer-policy": "no-referrer",
-}
+_HEADERS = {"content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"}
 _STYLE = (
     ":root{color-scheme:light dark}"
     "body{font:16px/1.5 system-ui,sans-serif;max-width:42rem;margin:3rem auto;padding:0 1rem}"
@@ -33,7 +38,7 @@ _STYLE = (
 )
 
 
-def create_app(exporter: Exporter, health: Health, routes: Sequence[BaseRoute] = ()) -> Starlette:
+def create_app(exporter: Exporter, health: Health, routes: Sequence[Page] = ()) -> Starlette:
     """The application. The index lists each GET route without parameters by the first line of its docstring."""
 
     def metrics(request: Request) -> Response:
@@ -43,16 +48,18 @@ def create_app(exporter: Exporter, health: Health, routes: Sequence[BaseRoute] =
         content, content_type = exporter.render(request.headers.get("accept", ""))
         return Response(content, headers={"content-type": content_type})
 
-    def healthz(_: Request) -> Response:
+    def healthz(request: Request) -> Response:
         """Is a restart needed?"""
         dead = health.dead
-        return JSONResponse({"alive": not dead, "dead": dead}, status_code=503 if dead else 200)
+        details = {"dead": dead} if request.scope.get(TRUSTED, True) else {}
+        return JSONResponse({"alive": not dead, **details}, status_code=503 if dead else 200)
 
-    def readyz(_: Request) -> Response:
+    def readyz(request: Request) -> Response:
         """Are the models loaded, the partitions assigned and the chain reachable?"""
         ready, conditions = health.ready, health.conditions
-        body = {"ready": ready, "conditions": {name: state._asdict() for name, state in conditions.items()}}
-        return JSONResponse(body, status_code=200 if ready else 503)
+        told = {"conditions": {name: state._asdict() for name, state in conditions.items()}}
+        details = told if request.scope.get(TRUSTED, True) else {}
+        return JSONResponse({"ready": ready, **details}, status_code=200 if ready else 503)
 
     def index(_: Request) -> Response:
         return HTMLResponse(_index(health, pages), headers=_HEADERS)
@@ -70,20 +77,53 @@ def create_app(exporter: Exporter, health: Health, routes: Sequence[BaseRoute] =
 
 
 class MetricsServer:
-    """The daemon's web server: serves from ``start`` to ``close``; raises ``ListenError`` when its port is taken."""
+    """The daemon's web server: serves from ``start`` to ``close``.
+
+    Raises ListenError when its port is taken, ConfigError when a file of credentials cannot be used. ``own`` are the
+    realms with credentials of their own (see realms.py).
+    """
 
     def __init__(
-        self, exporter: Exporter, health: Health, host: str, port: int, routes: Sequence[BaseRoute] = ()
+        self,
+        exporter: Exporter,
+        health: Health,
+        config: MetricsConfig,
+        *,
+        routes: Sequence[Page] = (),
+        own: Mapping[str, AccessConfig] | None = None,
+        environ: Mapping[str, str] = os.environ,
     ) -> None:
+        self._door = Door(config.web_config_file, "metrics.web_config_file", time.monotonic)
+        found = realms(config, self._door, own or {}, time.monotonic, environ)
         app = create_app(exporter, health, routes)
-        self._http = HttpThread(app, host=host, port=port, name="assay-web", setting="metrics.port")
+        self._guard = self._door.guard(app, found, per_second_max=config.requests_per_second_max)
+        self._http = HttpThread(
+            self._guard,
+            host=config.host,
+            port=config.port,
+            name="assay-web",
+            setting="metrics.port",
+            tls=self._door.tls,
+            admits=self._door.admits,
+        )
         self.url = self._http.url
+
+    @property
+    def refused(self) -> Counter[str]:
+        """Requests that no page saw, by reason."""
+        return self._guard.refused
+
+    @property
+    def stale(self) -> bool:
+        """The web-config file on disk cannot be used; an older one is in force."""
+        return self._door.stale
 
     def start(self) -> None:
         self._http.start()
 
     def close(self) -> None:
         self._http.close()
+        self._guard.passwords.close()
 
 
 def _index(health: Health, pages: Sequence[BaseRoute]) -> str:

@@ -21,7 +21,7 @@ SEND_SECONDS = 30.0
 REQUEST_BYTES_MAX = 64 << 20  # the broker's own limit decides, not the client's
 
 # the topic will not take these however often they are sent
-_HOPELESS = (
+HOPELESS = (
     errors.MessageSizeTooLargeError,
     errors.RecordListTooLargeError,
     errors.UnknownTopicOrPartitionError,
@@ -55,7 +55,7 @@ class KafkaLetters:
             self._keep(rejected)
             return
         if self._producer is None:
-            self._producer = connect(_make, self._config, self._environ)
+            self._producer = connect(make_producer, self._config, self._environ)
         waiting = [(letter, self._hand_over(letter)) for letter in rejected]
         refused = [letter for letter, future in waiting if not self._safe(future)]
         if refused:
@@ -105,7 +105,7 @@ class KafkaLetters:
             if isinstance(future, errors.KafkaError):
                 raise future
             future.get(timeout=SEND_SECONDS)
-        except _HOPELESS as error:
+        except HOPELESS as error:
             log.debug("dead letters: %s", type(error).__name__)
             return False
         except errors.KafkaError as error:
@@ -113,7 +113,7 @@ class KafkaLetters:
         return True
 
 
-def _make(shared: dict[str, Any]) -> Any:
+def make_producer(shared: dict[str, Any]) -> Any:
     return KafkaProducer(
         **shared,
         acks="all",

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from collector.store.views.calls import CALLS, SCORES
+from collector.store.views.changes import CHANGES
 from collector.store.views.health import COMPARISONS, COVERAGE, DRIFT, PARTITIONS, REJECTS
 from collector.store.views.rollups import rollup, traffic
 from collector.store.views.types import INELIGIBLE, MISSED, Column, View
@@ -25,6 +26,7 @@ VIEWS: dict[str, View] = {
         *(traffic(resolution) for resolution in RESOLUTIONS),
         COVERAGE,
         COMPARISONS,
+        CHANGES,
         DRIFT,
         REJECTS,
         PARTITIONS,

@@ -8,6 +8,8 @@ from collector.store.views.types import KEYS, SIGNAL, Column, View
 CALLS = View(
     name="calls",
     meaning="Every call, one row each, no text; besides these one DOUBLE a signal and side, as toxicity_output.",
+    example="""SELECT time, trace_id, model_version, toxicity_output FROM calls
+WHERE time >= TIMESTAMP '2026-11-27 02:00' AND toxicity_output > 0.8 ORDER BY toxicity_output DESC LIMIT 20""",
     source="FROM raw_calls",
     per_session=True,
     columns=(
@@ -20,6 +22,7 @@ CALLS = View(
         Column("operation", "VARCHAR", "chat, text_completion, …"),
         Column("dialect", "VARCHAR", "convention of the instrumentation"),
         Column("conversation_id", "VARCHAR", "conversation or session"),
+        Column("response_id", "VARCHAR", "id that the provider gave the answer; kept where evaluations are exported"),
         Column("content", "VARCHAR", "what of its text arrived: " + ", ".join(CONTENTS)),
         Column("error", "VARCHAR", "class of the error; NULL: it succeeded"),
         Column("finish_reason", "VARCHAR", "why the model stopped"),
@@ -39,6 +42,8 @@ CALLS = View(
 SCORES = View(
     name="scores",
     meaning="One row a call and signal: the score, or the reason why there is none.",
+    example="""SELECT signal, side, reason, count(*) AS n FROM scores
+WHERE time >= TIMESTAMP '2026-11-27' AND service = 'shop' GROUP BY ALL ORDER BY n DESC""",
     source="FROM raw_scores",
     per_session=True,
     columns=(

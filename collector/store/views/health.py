@@ -9,6 +9,8 @@ _MISSED_SUM = " + ".join(f"unscored_{reason}" for reason in MISSED)
 COVERAGE = View(
     name="coverage",
     meaning="What share of the calls that a signal should judge it did judge, by minute, service and signal.",
+    example="""SELECT service, signal, sum(scored) / sum(eligible) AS coverage FROM coverage
+WHERE window_start >= TIMESTAMP '2026-11-27' GROUP BY ALL ORDER BY coverage""",
     source="FROM data.minute_scores GROUP BY window_start, service, signal, side",
     columns=(
         WINDOW,
@@ -36,6 +38,7 @@ COVERAGE = View(
 DRIFT = View(
     name="drift",
     meaning="How far the newest embeddings are from the baseline before them, by service, model and side.",
+    example="SELECT service, model, side, distance FROM drift ORDER BY distance DESC NULLS LAST",
     source="FROM data.drift",
     columns=(
         Column("as_of", "TIMESTAMP", "end of the current window"),
@@ -54,6 +57,7 @@ DRIFT = View(
 REJECTS = View(
     name="rejects",
     meaning="Why records were rejected, spans dropped, calls left unscored or offsets lost, by partition and hour.",
+    example="SELECT hour, kind, reason, sum(n) AS n FROM rejects GROUP BY ALL ORDER BY hour DESC, n DESC",
     source="""FROM (
         SELECT o.*, d.log_time FROM data.outcomes o JOIN data.deltas d USING (topic, epoch, partition, start)
         UNION ALL SELECT topic, epoch, partition, start, 'lost', 'retention', lost, log_time
@@ -73,6 +77,7 @@ REJECTS = View(
 PARTITIONS = View(
     name="partitions",
     meaning="The balance of every partition: consumed = scored + unscored + rejected + lost.",
+    example="SELECT topic, partition, consumed, scored, unscored, rejected, lost, balance FROM partitions",
     source="FROM data.deltas GROUP BY topic, epoch, partition",
     columns=(
         Column("topic", "VARCHAR", "topic"),
@@ -116,6 +121,8 @@ _MARGIN = "1.96 * sqrt(a.variance / a.n + b.variance / b.n)"
 COMPARISONS = View(
     name="comparisons",
     meaning="Models and model versions of a service side by side, by day and signal; 95 % intervals by Welch.",
+    example="""SELECT day, signal, model_version, other_version, difference, low, high FROM comparisons
+WHERE low > 0 ORDER BY difference DESC""",
     source=f"""FROM ({_BY_VERSION}) a JOIN ({_BY_VERSION}) b
         ON a.window_start = b.window_start AND a.service = b.service AND a.signal = b.signal AND a.side = b.side
         AND a.signal_version = b.signal_version AND (a.model, a.model_version) < (b.model, b.model_version)""",

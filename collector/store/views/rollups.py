@@ -9,6 +9,12 @@ _MISSED_SUM = " + ".join(f"unscored_{reason}" for reason in MISSED)
 _ALL_UNSCORED = " + ".join(f"unscored_{reason}" for reason in REASONS)
 _SQUARES = "(n::HUGEINT * score_sum_squares - score_sum * score_sum)"
 
+_SCORES_EXAMPLE = """SELECT window_start, model_version, mean, p95, critical_share FROM rollup_minute
+WHERE service = 'shop' AND signal = 'toxicity' AND side = 'output' AND window_start >= TIMESTAMP '2026-11-27'
+ORDER BY ALL"""
+_TRAFFIC_EXAMPLE = """SELECT window_start, model, sum(calls) AS calls, sum(errors) AS errors, max(latency_p95) AS p95
+FROM traffic_minute WHERE window_start >= TIMESTAMP '2026-11-27' GROUP BY ALL ORDER BY ALL"""
+
 
 def _seconds(name: str, what: str) -> tuple[Column, ...]:
     return (
@@ -29,6 +35,7 @@ def rollup(resolution: str) -> View:
     return View(
         name=f"rollup_{resolution}",
         meaning=f"Scores by {resolution}, keys and signal.",
+        example=_SCORES_EXAMPLE.replace("minute", resolution),
         source=f"FROM data.{resolution}_scores",
         columns=(
             WINDOW,
@@ -82,6 +89,7 @@ def traffic(resolution: str) -> View:
     return View(
         name=f"traffic_{resolution}",
         meaning=f"Calls, errors, tokens and times by {resolution} and keys, whatever their scores.",
+        example=_TRAFFIC_EXAMPLE.replace("minute", resolution),
         source=f"FROM data.{resolution}_traffic",
         columns=(
             WINDOW,

@@ -30,6 +30,7 @@ class View:
     meaning: str
     columns: tuple[Column, ...]
     source: str
+    example: str  # a query that a test runs
     per_session: bool = False
 
     @property
