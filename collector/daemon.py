@@ -7,6 +7,7 @@ import logging
 import math
 import os
 import platform
+import shutil
 import socket
 import threading
 import time
@@ -181,6 +182,9 @@ class Daemon:
 
     def _tell(self) -> None:
         """Gauges and conditions that somebody has to look after."""
+        disk = shutil.disk_usage(self.config.data)
+        self.exporter.set("assay_data_free_bytes", disk.free)
+        self.exporter.set("assay_data_size_bytes", disk.total)
         if self.pipeline is not None and self.source is not None:
             for place, count in self.pipeline.waiting.items():
                 self.exporter.set("assay_waiting_items", count, place=place)
