@@ -30,7 +30,7 @@ BATCH_EDGES = (1.0, 8.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1_024.0, 2_048.0, 4_09
 
 
 EVIDENCE_PATH = "/evidence"
-"""The page of the worst calls and the slice to blame, for ``signal``, ``side``, ``service``, ``model``, ``from``, ``to``."""
+"""Worst calls and the slice to blame; takes ``signal``, ``side``, ``service``, ``model``, ``from`` and ``to``."""
 RUNBOOKS_PATH = "/runbooks"
 
 
