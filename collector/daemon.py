@@ -12,7 +12,7 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -21,8 +21,9 @@ from collector.chain import Chain, ChainError, open_chain
 from collector.committer import Committer
 from collector.config import Config, ConfigError
 from collector.export.prometheus import Exporter
+from collector.export.web.evidence import evidence_routes
 from collector.export.web.health import Health
-from collector.export.web.server import MetricsServer
+from collector.export.web.server import MetricsServer, Page
 from collector.intake import Intake
 from collector.labels import Labels
 from collector.pipeline import Pipeline
@@ -33,6 +34,7 @@ from collector.serve import Server
 from collector.source import DeadLetters, Source
 from collector.source.build import open_dead_letters, open_source
 from collector.source.otlp import OtlpSource
+from collector.store.evidence import Findings
 from signals.types import ScoringSuite
 
 log = logging.getLogger(__name__)
@@ -106,7 +108,9 @@ class Daemon:
         config.data.mkdir(parents=True, exist_ok=True)
         for condition in ("chain", *(("models", "partitions") * scores), *(("store",) * serves)):
             self.health.set(condition, False, "starting")
-        self.web = MetricsServer(self.exporter, self.health, config.metrics.host, config.metrics.port)
+        self.web = MetricsServer(
+            self.exporter, self.health, config.metrics.host, config.metrics.port, routes=self._routes()
+        )
         self.web.start()
         self._closing.callback(self.web.close)
         chain = open_chain(config, self.environ)
@@ -118,6 +122,16 @@ class Daemon:
         if scores:
             self._score(chain)
         log.info("running as %s, chain %s, metrics %s", config.role, config.chain_url, self.web.url)
+
+    def _routes(self) -> Sequence[Page]:
+        """The pages that this role has to offer."""
+        if self.config.role == "score":
+            return []
+
+        def findings() -> Findings | None:
+            return None if self.server is None else Findings(self.server.store)
+
+        return evidence_routes(findings, time.time, self.config.evidence.trace_url)
 
     def _serve(self, chain: Chain) -> None:
         self.server = Server(chain=chain, config=self.config, telemetry=self.exporter, clock=time.time)

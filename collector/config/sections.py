@@ -15,6 +15,7 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationInfo,
+    field_validator,
     model_validator,
 )
 
@@ -320,6 +321,18 @@ class MetricsConfig(_Section):
     """Label sets of one metric before `__other__`."""
 
 
+class EvidenceConfig(_Section):
+    trace_url: str | None = None
+    """Where a trace is shown, such as `https://jaeger.example/trace/{trace_id}`; `{span_id}` is filled in as well."""
+
+    @field_validator("trace_url")
+    @classmethod
+    def _template(cls, value: str | None) -> str | None:
+        if value is not None and not re.match(r"https?://[^\s]*\{trace_id\}", value):
+            raise ValueError("an address that begins with http:// or https:// and has {trace_id} in it")
+        return value
+
+
 class Config(_Section):
     source: SourceConfig
     """Exactly one of the sections below."""
@@ -335,6 +348,7 @@ class Config(_Section):
     sql: SqlConfig = SqlConfig()
     baseline: BaselineConfig = BaselineConfig()
     metrics: MetricsConfig = MetricsConfig()
+    evidence: EvidenceConfig = EvidenceConfig()
 
     @property
     def chain_url(self) -> str:

@@ -18,6 +18,9 @@ from collector.export.prometheus import Exporter
 from collector.export.web.health import Health
 from collector.http_thread import HttpThread
 
+Page = BaseRoute
+"""What other rooms bring."""
+
 GZIP_BYTES_MIN = 1_024
 _HEADERS = {
     "cache-control": "no-store",
@@ -33,7 +36,7 @@ _STYLE = (
 )
 
 
-def create_app(exporter: Exporter, health: Health, routes: Sequence[BaseRoute] = ()) -> Starlette:
+def create_app(exporter: Exporter, health: Health, routes: Sequence[Page] = ()) -> Starlette:
     """The application. The index lists each GET route without parameters by the first line of its docstring."""
 
     def metrics(request: Request) -> Response:
@@ -72,9 +75,7 @@ def create_app(exporter: Exporter, health: Health, routes: Sequence[BaseRoute] =
 class MetricsServer:
     """The daemon's web server: serves from ``start`` to ``close``; raises ``ListenError`` when its port is taken."""
 
-    def __init__(
-        self, exporter: Exporter, health: Health, host: str, port: int, routes: Sequence[BaseRoute] = ()
-    ) -> None:
+    def __init__(self, exporter: Exporter, health: Health, host: str, port: int, routes: Sequence[Page] = ()) -> None:
         app = create_app(exporter, health, routes)
         self._http = HttpThread(app, host=host, port=port, name="assay-web", setting="metrics.port")
         self.url = self._http.url
@@ -86,7 +87,7 @@ class MetricsServer:
         self._http.close()
 
 
-def _index(health: Health, pages: Sequence[BaseRoute]) -> str:
+def _index(health: Health, pages: Sequence[Page]) -> str:
     links = "".join(
         f'<dt><a href="{escape(page.path)}">{escape(page.path)}</a></dt><dd>{escape(_summary(page))}</dd>'
         for page in pages
