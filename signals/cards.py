@@ -6,7 +6,12 @@ import ast
 from functools import cache
 from importlib.resources import files
 
-_MODULES = {"context_injection": "injection", "disagreement": "agreement", "low_confidence": "perplexity"}
+_MODULES = {
+    "context_injection": "injection",
+    "context_novelty": "groundedness",
+    "disagreement": "agreement",
+    "low_confidence": "perplexity",
+}
 """Where a signal's module is not called as the signal is."""
 
 

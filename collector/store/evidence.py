@@ -90,14 +90,14 @@ class Findings:
     def report(self, question: Question) -> Report:
         asked = _Asked(question)
         with self._store.database.read() as connection:
-            now, before = asked.totals(connection, *asked.now), asked.totals(connection, *question.before)
+            now, before = asked.totals(connection, *asked.now), asked.totals(connection, *asked.before)
             return Report(
                 question=question,
                 now=now,
                 before=before,
                 course=asked.course(connection),
                 distribution=asked.distribution(connection, *asked.now),
-                distribution_before=asked.distribution(connection, *question.before),
+                distribution_before=asked.distribution(connection, *asked.before),
                 slices=asked.slices(connection, now, before),
                 worst=self._worst(connection, asked),
                 missed=asked.missed(connection),
@@ -182,10 +182,12 @@ class _Asked:
         self.where, self.values = _slice_of(question, side=True)
         self.where += " AND signal = ?"
         self.values.append(question.signal)
+        # whole windows, each of them on one side
         self.now = (_floor(question.start, self.every), question.end)
+        self.before = (_floor(question.before[0], self.every), self.now[0])
 
     def rows(self, connection: duckdb.DuckDBPyConnection, select: str, start: datetime, end: datetime) -> list[Any]:
-        bounds = f"window_start >= {_time(_floor(start, self.every))} AND window_start < {_time(end)}"
+        bounds = f"window_start >= {_time(start)} AND window_start < {_time(end)}"
         head, _, tail = select.partition("…")
         return rows_of(connection, f"{head} FROM {self.table} WHERE {self.where} AND {bounds} {tail}", self.values)
 
@@ -198,11 +200,11 @@ class _Asked:
 
     def course(self, connection: duckdb.DuckDBPyConnection) -> tuple[Point, ...]:
         """The time before, and the time asked for, in equal windows."""
-        start, end = self.question.before[0], self.question.end
+        start, end = self.before[0], self.question.end
         windows = max(1, -(-int((end - start) / self.every) // POINTS_MAX))
         seconds = int(self.every.total_seconds()) * windows
-        select = f"""SELECT time_bucket(INTERVAL '{seconds} seconds', window_start) AS at, sum(n)::BIGINT,
-            sum(exceed_critical)::BIGINT … GROUP BY at ORDER BY at"""
+        select = f"""SELECT time_bucket(INTERVAL '{seconds} seconds', window_start) AS begin_at, sum(n)::BIGINT,
+            sum(exceed_critical)::BIGINT … GROUP BY begin_at ORDER BY begin_at"""
         return tuple(Point(at=at, scored=n, bad=bad) for at, n, bad in self.rows(connection, select, start, end))
 
     def distribution(self, connection: duckdb.DuckDBPyConnection, start: datetime, end: datetime) -> tuple[int, ...]:
@@ -223,10 +225,11 @@ class _Asked:
             if (key == "service" and self.question.service) or (key == "model" and self.question.model):
                 continue
             select = f"SELECT {key}, sum(n)::BIGINT, sum(exceed_critical)::BIGINT … GROUP BY {key}"
-            then = {value: (n, bad) for value, n, bad in self.rows(connection, select, *self.question.before)}
+            then = {value: (n, bad) for value, n, bad in self.rows(connection, select, *self.before)}
             today = {value: (n, bad) for value, n, bad in self.rows(connection, select, *self.now)}
-            if len({**then, **today}) > 1 or key == "model_version":
-                found += [_slice(key, value, today, then, now, before) for value in {**then, **today}]
+            values = {value for counts in (then, today) for value, (n, _) in counts.items() if n}
+            if len(values) > 1 or key == "model_version":
+                found += [_slice(key, value, today, then, now, before) for value in values]
         found.sort(key=lambda part: (-abs(part.contribution), part.key, part.value))
         return tuple(found[:SLICES_MAX])
 
