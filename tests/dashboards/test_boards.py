@@ -1,4 +1,4 @@
-"""The boards are what Grafana loads: committed as generated, whole by Grafana's own rules, and about metrics that exist."""
+"""The boards are what Grafana loads: committed as generated, whole by its own rules, about metrics that exist."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_a_query_uses_only_what_there_is(board: dict[str, Any], panel: dict[str,
     exported = catalog.metrics()
     for target in panel["targets"]:
         query = BUILT_IN.sub("1m", target["expr"])
-        assert set(re.findall(r"\$\{?(\w+)", query)) <= variables
+        assert set(re.findall(r"\$\{?([a-z_]\w*)", query)) <= variables
         for signal in catalog.SIGNALS:
             of_signal = query.replace("${signal}", signal.name)
             for name in re.findall(r"\bassay[_:][a-z_:0-9]+(?=[{)\[ ,]|$)", of_signal):
