@@ -29,6 +29,23 @@ STAGE_EDGES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5
 BATCH_EDGES = (1.0, 8.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1_024.0, 2_048.0, 4_096.0, 8_192.0)
 
 
+EVIDENCE_PATH = "/evidence"
+"""Worst calls and the slice to blame; takes ``signal``, ``side``, ``service``, ``model``, ``from`` and ``to``."""
+RUNBOOKS_PATH = f"{EVIDENCE_PATH}/runbooks"
+
+
+class Board(StrEnum):
+    """The dashboards, by the uid that links name."""
+
+    OVERVIEW = "assay-overview"
+    QUALITY = "assay-quality"
+    DRIFT = "assay-drift"
+    COMPARE = "assay-compare"
+    COST = "assay-cost"
+    SIGNALS = "assay-signals"
+    PIPELINE = "assay-pipeline"
+
+
 class MetricType(StrEnum):
     COUNTER = "counter"
     GAUGE = "gauge"
@@ -69,6 +86,7 @@ class SignalEntry:
     name: str
     sides: tuple[Side, ...]
     help: str  # what 1 means
+    cue: bool = False  # a reason to look, never alone an alert
 
     @property
     def metric(self) -> str:
@@ -83,13 +101,22 @@ SIGNALS: tuple[SignalEntry, ...] = (
         "Share of the answer's words and word pairs that its context does not hold: 0 grounded, 1 all new.",
     ),
     SignalEntry(
-        "number_mismatch", (Side.OUTPUT,), "Share of the answer's numbers that neither context nor question holds."
+        "number_mismatch",
+        (Side.OUTPUT,),
+        "Share of the answer's numbers that neither context nor question holds.",
+        cue=True,
     ),
     SignalEntry(
-        "negation_flip", (Side.OUTPUT,), "How much one of answer and context negates what the other does not; a cue."
+        "negation_flip",
+        (Side.OUTPUT,),
+        "How much one of answer and context negates what the other does not; a cue.",
+        cue=True,
     ),
     SignalEntry(
-        "entity_mismatch", (Side.OUTPUT,), "Share of the answer's names that neither context nor question holds."
+        "entity_mismatch",
+        (Side.OUTPUT,),
+        "Share of the answer's names that neither context nor question holds.",
+        cue=True,
     ),
     SignalEntry("citation_missing", (Side.OUTPUT,), "Share of the answer's citations that lead to no document."),
     SignalEntry(
@@ -134,7 +161,7 @@ LABELS: dict[str, str] = {
     "outcome": "how it ended; the values are in the help text",
     "reason": "why; a closed set for each metric",
     "content": "what of the call's text arrived: " + ", ".join(state.value for state in Content),
-    "direction": "`input`, `output` or `cache_read` tokens",
+    "direction": "of tokens: `input`, `output` or `cache_read`; of a clock: `ahead` or `late`",
     "error": "class of an error",
     "topic": "topic that holds the record",
     "partition": "number of the partition; only those this process owns",
@@ -145,7 +172,7 @@ LABELS: dict[str, str] = {
     "before": "the version before",
     "after": "the version that appeared",
     "listener": "`web` (metrics, pages, SQL) or `otlp` (the receiver)",
-    "job": "name of a background job",
+    "task": "name of a background task",
     "metric": "name of a metric",
     "condition": "name of a readiness condition",
     "version": "version of Assay",
@@ -241,6 +268,14 @@ RECORDS_LOST = replace(
     _counter("assay_records_lost_total", "Offsets that the log no longer held when they were due.", "topic"),
     durable=True,
 )
+CALLS_OFF_CLOCK = replace(
+    _counter(
+        "assay_calls_off_clock_total",
+        "Calls stamped over 10 minutes `ahead` of the log's time, or over 5 minutes `late`.",
+        "topic", "direction",
+    ),
+    durable=True,
+)  # fmt: skip
 SPANS_DROPPED = replace(
     _counter(
         "assay_spans_dropped_total",
@@ -322,13 +357,15 @@ MATERIALISED_CALLS = _counter("assay_materialised_calls_total", "Calls folded in
 LAST_MATERIALISED = _gauge(
     "assay_last_materialised_timestamp_seconds", "When DuckDB last agreed with the end of the chain."
 )
+DATA_FREE = _gauge("assay_data_free_bytes", "Space left where local state lies.")
+DATA_SIZE = _gauge("assay_data_size_bytes", "Size of the file system where local state lies.")
 STORE_BYTES = _gauge("assay_store_bytes", "Size of the DuckDB file at the newest snapshot.")
 STORE_REBUILDS = _counter(
     "assay_store_rebuilds_total", "Times that DuckDB was rebuilt from the chain, by reason.", "reason"
 )
 SNAPSHOTS = _counter("assay_snapshots_total", "Snapshots published.")
 LAST_SNAPSHOT = _gauge("assay_last_snapshot_timestamp_seconds", "When the newest snapshot was last up to date.")
-JOBS = _counter("assay_jobs_total", "Background jobs: `done` or `failed`.", "job", "outcome")
+TASKS = _counter("assay_tasks_total", "Background tasks: `done` or `failed`.", "task", "outcome")
 OTLP_REFUSED = _counter("assay_otlp_refused_total", "OTLP requests refused, by HTTP status.", "reason")
 EVALUATIONS = _counter(
     "assay_evaluations_total",

@@ -7,6 +7,7 @@ import logging
 import math
 import os
 import platform
+import shutil
 import socket
 import threading
 import time
@@ -23,6 +24,7 @@ from collector.config import Config, ConfigError
 from collector.export.evaluations import Thresholds
 from collector.export.otlphttp import OtlpHttp
 from collector.export.prometheus import Exporter
+from collector.export.web.evidence import evidence_routes
 from collector.export.web.health import Health
 from collector.export.web.server import MetricsServer, Page
 from collector.export.web.sql import sql_routes
@@ -38,6 +40,7 @@ from collector.source import DeadLetters, Source
 from collector.source.build import open_dead_letters, open_publisher, open_source
 from collector.source.otlp import OtlpSource
 from collector.store.desk import Desk
+from collector.store.evidence import Findings
 from collector.store.sandbox import MEDIA_TYPES
 from collector.telemetry import Telemetry
 from signals.types import ScoringSuite
@@ -145,7 +148,14 @@ class Daemon:
         """The pages that this role has to offer."""
         if self.config.role == "score":
             return []
-        return sql_routes(Desk(self.config).ask, MEDIA_TYPES, self.config.sql)
+
+        def findings() -> Findings | None:
+            return None if self.server is None else Findings(self.server.store)
+
+        return [
+            *sql_routes(Desk(self.config).ask, MEDIA_TYPES, self.config.sql),
+            *evidence_routes(findings, time.time, self.config.evidence.trace_url),
+        ]
 
     def _serve(self, chain: Chain) -> None:
         self.server = Server(chain=chain, config=self.config, telemetry=self.telemetry, clock=time.time)
@@ -247,6 +257,9 @@ class Daemon:
 
     def _tell(self) -> None:
         """Gauges and conditions that somebody has to look after."""
+        disk = shutil.disk_usage(self.config.data)
+        self.exporter.set("assay_data_free_bytes", disk.free)
+        self.exporter.set("assay_data_size_bytes", disk.total)
         if self.web is not None:
             self._tell_door("web", self.web.refused, self.web.stale)
         if isinstance(self.source, OtlpSource):

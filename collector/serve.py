@@ -118,9 +118,9 @@ class Server:
                 job()
         except (ChainError, StoreError, DeltaError) as error:
             log.warning("job %s: %s", name, error)
-            self.telemetry.add("assay_jobs_total", job=name, outcome="failed")
+            self.telemetry.add("assay_tasks_total", task=name, outcome="failed")
         else:
-            self.telemetry.add("assay_jobs_total", job=name, outcome="done")
+            self.telemetry.add("assay_tasks_total", task=name, outcome="done")
 
     def _run(self) -> None:
         try:

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from collector.config.base import (
     Count,
@@ -273,6 +273,15 @@ class SqlConfig(_Section):
 
 class EvidenceConfig(_Section):
     access: AccessConfig = AccessConfig()
+    trace_url: str | None = None
+    """Where a trace is shown, such as `https://jaeger.example/trace/{trace_id}`; `{span_id}` is filled in as well."""
+
+    @field_validator("trace_url")
+    @classmethod
+    def _template(cls, value: str | None) -> str | None:
+        if value is not None and not re.match(r"https?://[^\s]*\{trace_id\}", value):
+            raise ValueError("an address that begins with http:// or https:// and has {trace_id} in it")
+        return value
 
 
 class BaselineConfig(_Section):

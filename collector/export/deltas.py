@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from collector import catalog
 from collector.catalog import Metric
+from collector.compaction import off_clock
 from collector.delta import Delta
 from collector.export.series import Ints, Key
 from signals.types import Abstention
@@ -73,6 +74,8 @@ def _footer(delta: Delta, board: Board) -> None:
     board.count(catalog.RECORDS_LOST.name, (footer.topic,), footer.lost)
     balance = footer.consumed - delta.calls.num_rows - rejected - footer.lost
     board.count(catalog.IMBALANCE.name, (footer.topic,), balance)
+    for direction, n in zip(("ahead", "late"), off_clock(delta), strict=True):
+        board.count(catalog.CALLS_OFF_CLOCK.name, (footer.topic, direction), n)
     for reason, n in footer.rejected.items():
         board.count(catalog.RECORDS_REJECTED.name, (reason,), n)
     for reason, n in footer.dropped.items():

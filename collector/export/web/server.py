@@ -126,7 +126,7 @@ class MetricsServer:
         self._guard.passwords.close()
 
 
-def _index(health: Health, pages: Sequence[BaseRoute]) -> str:
+def _index(health: Health, pages: Sequence[Page]) -> str:
     links = "".join(
         f'<dt><a href="{escape(page.path)}">{escape(page.path)}</a></dt><dd>{escape(_summary(page))}</dd>'
         for page in pages

@@ -1,0 +1,68 @@
+"""An Alertmanager configuration to start from: who is told, what is said together, what silences what."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from alerts.model import Severity
+
+PAGE, TICKET, WATCHDOG, NOBODY = "page", "ticket", "watchdog", "nobody"
+
+
+def configuration(
+    page_url: str = "http://localhost:9465/page",
+    ticket_url: str = "http://localhost:9465/ticket",
+    watchdog_url: str = "http://localhost:9465/watchdog",
+) -> dict[str, Any]:
+    """Critical alerts page at once, warnings become tickets, the watchdog goes to whoever notices its absence.
+
+    A drift or quality alert is never silenced by AssayDown: that nobody looks is said beside it, not instead of it.
+    """
+    return {
+        "route": {
+            "receiver": TICKET,
+            "group_by": ["alertname", "service"],
+            "group_wait": "10s",
+            "group_interval": "1m",
+            "repeat_interval": "4h",
+            "routes": [
+                {
+                    "receiver": WATCHDOG,
+                    "matchers": ['alertname="AssayWatchdog"'],
+                    "group_wait": "0s",
+                    "group_interval": "1m",
+                    "repeat_interval": "5m",
+                },
+                {"receiver": PAGE, "matchers": [f'severity="{Severity.CRITICAL}"']},
+                {"receiver": TICKET, "matchers": [f'severity="{Severity.WARNING}"'], "group_wait": "1m"},
+                {"receiver": NOBODY, "matchers": [f'severity=~"{Severity.INFO}|{Severity.NONE}"']},
+            ],
+        },
+        "inhibit_rules": [
+            {  # the same trouble at two speeds: the graver one speaks
+                "source_matchers": [f'severity="{Severity.CRITICAL}"'],
+                "target_matchers": [f'severity="{Severity.WARNING}"'],
+                "equal": ["alertname", "service", "signal", "side"],
+            },
+            {  # a collapse burns budgets and shifts from yesterday by its nature
+                "source_matchers": ['alertname="AssayQualityCollapse"'],
+                "target_matchers": ['alertname=~"AssayQualityBudgetBurn|AssayQualityShift"'],
+                "equal": ["service", "signal", "side"],
+            },
+            {  # a service without text has no coverage
+                "source_matchers": ['alertname="AssayContentCaptureStopped"'],
+                "target_matchers": ['alertname="AssayCoverageFell"'],
+                "equal": ["service"],
+            },
+            {  # when no process is there, that is the news
+                "source_matchers": ['alertname="AssayDown"'],
+                "target_matchers": ['alertname=~"AssayNobody.*|AssayNoCalls|AssayNotReady|AssayRollupsStale"'],
+            },
+        ],
+        "receivers": [
+            {"name": PAGE, "webhook_configs": [{"url": page_url}]},
+            {"name": TICKET, "webhook_configs": [{"url": ticket_url}]},
+            {"name": WATCHDOG, "webhook_configs": [{"url": watchdog_url, "send_resolved": False}]},
+            {"name": NOBODY},
+        ],
+    }

@@ -1,0 +1,188 @@
+"""What an alert points to, as plain values: a question about some scores, and the report that answers it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+BINS = 20
+"""Of a distribution: equal parts of 0..1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """Scores of a signal's side, of one service and model or all (``""``), from ``start`` to ``end`` (UTC, naive)."""
+
+    signal: str
+    side: str
+    start: datetime
+    end: datetime
+    service: str = ""
+    model: str = ""
+
+    @property
+    def before(self) -> tuple[datetime, datetime]:
+        """What it is compared with: as long a time right before it, at least an hour."""
+        return self.start - max(self.end - self.start, timedelta(hours=1)), self.start
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Totals:
+    """Of all scores in a time."""
+
+    scored: int = 0
+    missed: int = 0  # texts that should have been scored
+    warned: int = 0  # scores above signals.warn_at
+    bad: int = 0  # … and above signals.critical_at
+    mean: float | None = None
+
+    @property
+    def bad_share(self) -> float | None:
+        return self.bad / self.scored if self.scored else None
+
+    @property
+    def coverage(self) -> float | None:
+        eligible = self.scored + self.missed
+        return self.scored / eligible if eligible else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """One window of the course."""
+
+    at: datetime
+    scored: int
+    bad: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slice:
+    """Calls with one value of one key. Contributions of a key's values add up to the change of the share."""
+
+    key: str
+    value: str
+    scored: int
+    bad: int
+    scored_before: int
+    bad_before: int
+    contribution: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorstCall:
+    """One call, no text."""
+
+    time: datetime
+    trace_id: str
+    span_id: str
+    service: str
+    model: str
+    model_version: str
+    prompt: str
+    tenant: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """The answer to a question."""
+
+    question: Question
+    now: Totals
+    before: Totals
+    course: tuple[Point, ...]
+    distribution: tuple[int, ...]  # BINS counts
+    distribution_before: tuple[int, ...]
+    slices: tuple[Slice, ...]
+    worst: tuple[WorstCall, ...]
+    missed: tuple[tuple[str, int], ...]  # reason -> texts
+    versions: tuple[tuple[str, int], ...]  # signal version -> scores
+    sql: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """One service and signal of the overview: its share of bad scores, then and now, and its course."""
+
+    service: str
+    signal: str
+    side: str
+    scored: int
+    bad: int
+    scored_before: int
+    bad_before: int
+    course: tuple[float | None, ...]  # share of bad scores a window; None: no scores
+
+    @property
+    def share(self) -> float | None:
+        return self.bad / self.scored if self.scored else None
+
+    @property
+    def share_before(self) -> float | None:
+        return self.bad_before / self.scored_before if self.scored_before else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriftAlarm:
+    """How surely the texts of one service, model and side have changed."""
+
+    service: str
+    model: str
+    side: str
+    version: str
+    as_of: datetime
+    alarm_since: datetime | None
+    log_evalue: float
+    threshold: float
+    false_alarm_pairs: float
+    pairs: int
+    phase: str | None
+    distance: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Topic:
+    """A cluster of texts that grew or shrank; examples are trace ids."""
+
+    service: str
+    model: str
+    side: str
+    share_before: float
+    share_after: float
+    change_low: float
+    change_high: float
+    examples_before: tuple[str, ...]
+    examples_after: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriftReport:
+    """What is known of drift in the chosen slices."""
+
+    alarms: tuple[DriftAlarm, ...]
+    course: tuple[tuple[datetime, float], ...]  # end of a window, the greatest log e-value
+    topics: tuple[Topic, ...]
+    sql: str
+
+
+class Evidence(Protocol):
+    """Where the pages get it from; collector.store.evidence.Findings is one. Times are UTC, naive."""
+
+    def names(self) -> dict[str, tuple[str, ...]]:
+        """What can be asked for: ``service``, ``model``, ``signal`` (as ``signal side``)."""
+        ...
+
+    def overview(self, end: datetime) -> tuple[Cell, ...]:
+        """Every service and signal over the hour before ``end``, the worst first."""
+        ...
+
+    def report(self, question: Question) -> Report: ...
+
+    def drift(self, question: Question) -> DriftReport:
+        """Drift in the question's service and model; its signal is not looked at, "" means both sides."""
+        ...
+
+    def latest(self) -> datetime | None:
+        """The log's time as far as it is counted; None: nothing was."""
+        ...

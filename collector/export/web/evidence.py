@@ -1,0 +1,204 @@
+"""The evidence pages, which alerts link to: HTML from templates that escape everything; no script, no outside asset."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from functools import cache
+from importlib.resources import files
+from typing import Any
+from urllib.parse import quote
+
+import jinja2
+from markdown_it import MarkdownIt
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from collector import catalog
+from collector.evidence import Evidence
+from collector.export.web import asked, charts
+from signals.cards import card
+
+log = logging.getLogger(__name__)
+
+HEADERS = {
+    "cache-control": "no-store",
+    "x-content-type-options": "nosniff",
+    "content-security-policy": (
+        "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'self'; frame-ancestors 'none'; "
+        "base-uri 'none'"
+    ),
+    "referrer-policy": "no-referrer",
+}
+RANGES = (
+    ("15 minutes", "now-15m"),
+    ("1 hour", "now-1h"),
+    ("6 hours", "now-6h"),
+    ("1 day", "now-1d"),
+    ("7 days", "now-7d"),
+)
+TRACE_ID = re.compile(r"[0-9a-f]{32}")
+
+
+def evidence_routes(
+    evidence: Callable[[], Evidence | None], clock: Callable[[], float], trace_url: str | None
+) -> Sequence[BaseRoute]:
+    """``evidence`` is None until the store is open.
+
+    ``trace_url`` is a template with ``{trace_id}`` and, if it likes, ``{span_id}``; None: ids without a link.
+    """
+    pages = _Pages(evidence, clock, trace_url)
+    return [
+        Route(catalog.EVIDENCE_PATH, pages.evidence),
+        Route(catalog.RUNBOOKS_PATH, pages.runbooks),
+        Route("/evidence/cards/{signal}", pages.card),
+    ]
+
+
+class _Pages:
+    def __init__(
+        self, evidence: Callable[[], Evidence | None], clock: Callable[[], float], trace_url: str | None
+    ) -> None:
+        self._evidence = evidence
+        self._clock = clock
+        self._trace_url = trace_url
+
+    async def evidence(self, request: Request) -> Response:
+        """Worst calls, the slice to blame, before and after: for one signal, or all at a glance."""
+        return await run_in_threadpool(self._answer, dict(request.query_params))
+
+    def runbooks(self, _: Request) -> Response:
+        """What each alert means, where to look and what to do."""
+        return _page("text.html", title="Runbooks", body=_runbooks())
+
+    def card(self, request: Request) -> Response:
+        found = card(request.path_params["signal"])
+        if found is None:
+            return _page("message.html", status=404, title="No such signal", message="No signal has that name.")
+        return _page("card.html", title=request.path_params["signal"], text=found)
+
+    def _answer(self, query: dict[str, str]) -> Response:
+        now = datetime.fromtimestamp(self._clock(), UTC).replace(tzinfo=None, microsecond=0)
+        question = asked.read(query, now)
+        evidence = self._evidence()
+        if evidence is None:
+            return _page("message.html", status=503, title="Not yet", message="The store is being opened.")
+        try:
+            shared = {"asked": question, "names": evidence.names(), "ranges": RANGES, "faults": question.faults}
+            if question.question.signal == asked.DRIFT:
+                return self._drift(evidence, question, shared)
+            if question.named:
+                return self._report(evidence, question, shared)
+            return self._overview(evidence, now, shared)
+        except Exception as error:  # the store may be away, or being rebuilt: the reader is told, the log once
+            log.warning("evidence: %s: %s", type(error).__name__, error)
+            message = "The store does not answer now; it may be starting or being rebuilt. Try again in a moment."
+            return _page("message.html", status=503, title="Not now", message=message)
+
+    def _overview(self, evidence: Evidence, now: datetime, shared: dict[str, Any]) -> Response:
+        cells = evidence.overview(now)
+        highest = max((share for cell in cells for share in cell.course if share is not None), default=0.0)
+        question = shared["asked"].question
+        drift = evidence.drift(question)
+        return _page(
+            "overview.html",
+            title="Evidence",
+            cells=[(cell, charts.spark(cell.course, max(highest, 0.05))) for cell in cells],
+            drift=[alarm for alarm in drift.alarms if alarm.alarm_since is not None],
+            latest=evidence.latest(),
+            **shared,
+        )
+
+    def _report(self, evidence: Evidence, question: asked.Asked, shared: dict[str, Any]) -> Response:
+        report = evidence.report(question.question)
+        start = report.question.before[0]
+        course = [(point.at, point.bad / point.scored if point.scored else None) for point in report.course]
+        entry = next(signal for signal in catalog.SIGNALS if signal.name == report.question.signal)
+        return _page(
+            "report.html",
+            title=f"{report.question.signal} of the {report.question.side}",
+            report=report,
+            entry=entry,
+            course=charts.line(course, start=start, end=report.question.end, since=report.question.start, least=0.05),
+            start=start,
+            bars=charts.bars(report.distribution, report.distribution_before),
+            trace=self._trace,
+            **shared,
+        )
+
+    def _drift(self, evidence: Evidence, question: asked.Asked, shared: dict[str, Any]) -> Response:
+        report = evidence.drift(question.question)
+        threshold = report.alarms[0].threshold if report.alarms else None
+        return _page(
+            "drift.html",
+            title="Drift",
+            report=report,
+            course=charts.line(
+                report.course,
+                start=question.question.start,
+                end=question.question.end,
+                bound=threshold,
+                least=1.0,
+            ),
+            threshold=threshold,
+            trace=self._trace,
+            **shared,
+        )
+
+    def _trace(self, trace_id: str, span_id: str = "") -> str | None:
+        """The address of a trace, or None where there is none to give."""
+        if self._trace_url is None or not TRACE_ID.fullmatch(trace_id):
+            return None
+        return self._trace_url.replace("{trace_id}", trace_id).replace("{span_id}", quote(span_id))
+
+
+@cache
+def _templates() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("collector.export.web"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"share": _share, "number": _number, "utc": _utc, "known": _known}
+    environment.globals |= {
+        "box": (charts.WIDTH, charts.HEIGHT),
+        "spark_box": (charts.SPARK_WIDTH, charts.SPARK_HEIGHT),
+        "critical_at": catalog.CRITICAL_AT,
+    }
+    return environment
+
+
+def _page(template: str, *, status: int = 200, **values: Any) -> Response:
+    return HTMLResponse(_templates().get_template(template).render(**values), status_code=status, headers=HEADERS)
+
+
+@cache
+def _runbooks() -> str:
+    """RUNBOOKS.md as HTML; each heading is an anchor, as the alerts link it."""
+    text = (files("alerts") / "RUNBOOKS.md").read_text(encoding="utf-8")
+    html = MarkdownIt("commonmark", {"html": False}).render(text)
+    return re.sub(r"<h2>(\w+)</h2>", lambda found: f'<h2 id="{found[1].lower()}">{found[1]}</h2>', html)
+
+
+def _share(value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.2%}" if 0 < abs(value) < 0.1 else f"{value:.1%}"
+
+
+def _number(value: float | None, digits: int = 0) -> str:
+    return "–" if value is None else f"{value:,.{digits}f}"
+
+
+def _utc(at: datetime | None) -> str:
+    return "–" if at is None else f"{at:%Y-%m-%d %H:%M:%S}"
+
+
+def _known(value: str) -> str:
+    return value or "(unknown)"

@@ -1,0 +1,1 @@
+"""Dashboards as Python over the catalogue, written as JSON for Grafana; imports nothing that runs."""

@@ -1,0 +1,71 @@
+"""Models side by side: before you promote one, and after somebody else changed one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from collector.catalog import CRITICAL_AT, Board
+from dashboards.boards.common import ADDRESS, EVENTS, MODEL, SERVICE, SIDE, evidence, signal
+from dashboards.panels import Kind, Page, Panel, Unit
+from dashboards.promql import OF_MODEL, RANGE, beyond, rate, share
+
+_BY, _LEGEND = "service, model", "{{service}} {{model}}"
+_OF = f'{OF_MODEL},side="$side"'
+_CALLS = rate("assay_calls_total", OF_MODEL, _BY)
+
+
+def page(signals: Sequence[str]) -> Page:
+    return Page(
+        uid=Board.COMPARE,
+        title="Assay / Comparison",
+        says="Models side by side: before you promote one, and after somebody else changed one.",
+        variables=(SERVICE, MODEL, signal(signals), SIDE, ADDRESS),
+        since="now-24h",
+        events=EVENTS,
+        content=(_table(), *_courses()),
+    )
+
+
+def _table() -> Panel:
+    return Panel(
+        title="Models by signal",
+        says=f"Share of scores beyond {CRITICAL_AT} in the time range, and in the range of equal length before it.",
+        queries={"bad": beyond(_BY, RANGE, _OF), "before": beyond(_BY, RANGE, _OF, offset=RANGE)},
+        kind=Kind.TABLE, width=24, height=12, by=("signal", "service", "model"),
+        units={"bad": Unit.SHARE, "before": Unit.SHARE},
+        link=evidence(
+            signal="${__data.fields.signal}",
+            side="${side}",
+            service="${__data.fields.service}",
+            model="${__data.fields.model}",
+        ),
+    )  # fmt: skip
+
+
+def _courses() -> tuple[Panel, ...]:
+    scores = "assay_${signal}_score"
+    return (
+        Panel(
+            title="Mean of the chosen signal",
+            says="By model; vertical lines are changes of versions.",
+            queries={_LEGEND: f"{rate(f'{scores}_sum', _OF, _BY)} / ({rate(f'{scores}_count', _OF, _BY)} > 0)"},
+            unit=Unit.SCORE,
+        ),
+        Panel(
+            title="Traffic by model",
+            says="A canary with a hundred calls says little: the SQL view comparisons has the intervals.",
+            queries={_LEGEND: _CALLS},
+            kind=Kind.STACK, unit=Unit.A_SECOND,
+        ),
+        Panel(
+            title="Failed calls",
+            says="Share of calls that ended in an error.",
+            queries={_LEGEND: share(rate("assay_calls_failed_total", OF_MODEL, _BY), _CALLS)},
+            unit=Unit.SHARE,
+        ),
+        Panel(
+            title="Answer length",
+            says="Output tokens a call: a change of model shows here even where quality does not.",
+            queries={_LEGEND: share(rate("assay_tokens_total", f'{OF_MODEL},direction="output"', _BY), _CALLS)},
+        ),
+    )  # fmt: skip

@@ -1,0 +1,87 @@
+"""Can the scores be trusted? What was judged, what was left out and why, what it costs."""
+
+from __future__ import annotations
+
+from collector.catalog import Board
+from dashboards.boards.common import ADDRESS, EVENTS, SERVICE
+from dashboards.panels import Kind, Page, Panel, Unit
+from dashboards.promql import ELIGIBLE, OF_SERVICE, by_signal, increase, quantiles, rate, share
+
+_MISSED = f'{OF_SERVICE},reason=~"{ELIGIBLE}"'
+
+
+def page() -> Page:
+    return Page(
+        uid=Board.SIGNALS,
+        title="Assay / Signal health",
+        says="Can the scores be trusted? What was judged, what was left out and why, what it costs.",
+        variables=(SERVICE, ADDRESS),
+        events=EVENTS,
+        content=(*_coverage(), *_work(), *_encoder()),
+    )
+
+
+def _coverage() -> tuple[Panel, ...]:
+    scored = by_signal("", "count", "1h", OF_SERVICE)
+    missed = increase("assay_signal_unscored_total", _MISSED, "signal", "1h")
+    return (
+        Panel(
+            title="Coverage by signal",
+            says="Over the last hour: judged over what should have been judged.",
+            queries={"scored": scored, "coverage": f"{scored} / ({scored} + ({missed} or 0 * {scored}))"},
+            kind=Kind.TABLE, height=10, by=("signal",), units={"scored": Unit.COUNT, "coverage": Unit.SHARE},
+        ),
+        Panel(
+            title="Left out, by reason",
+            says="Texts a second that should have been judged and were not.",
+            queries={"{{signal}} {{reason}}": rate("assay_signal_unscored_total", _MISSED, "signal, reason")},
+            kind=Kind.STACK, height=10, unit=Unit.A_SECOND, empty="nothing",
+        ),
+    )  # fmt: skip
+
+
+def _work() -> tuple[Panel, ...]:
+    return (
+        Panel(
+            title="Batches in which a signal raised",
+            says="Anything here is a defect: the signal's scores are missing for those batches.",
+            queries={"{{signal}} {{error}}": rate("assay_signal_failures_total", by="signal, error")},
+            unit=Unit.A_SECOND, empty="none",
+        ),
+        Panel(
+            title="Time by signal",
+            says="Seconds of work a second; 100 % is one worker busy with it all the time.",
+            queries={"{{signal}}": rate("assay_signal_seconds_total", by="signal")},
+            kind=Kind.STACK, unit=Unit.SHARE,
+        ),
+    )  # fmt: skip
+
+
+def _encoder() -> tuple[Panel, ...]:
+    return (
+        Panel(
+            title="Texts known already",
+            says="Share of texts whose embedding came from the memory of exact duplicates.",
+            queries={"hits": share(rate("assay_encoder_cache_hits_total"), rate("assay_encoder_texts_total"))},
+            unit=Unit.SHARE, highest=1,
+        ),
+        Panel(
+            title="Tokens read",
+            says="By the encoder, a second.",
+            queries={"tokens": rate("assay_encoder_tokens_total")},
+            unit=Unit.COUNT_A_SECOND,
+        ),
+        Panel(
+            title="Batch size",
+            says="Calls scored together: small while there is time, large under load.",
+            queries=quantiles("assay_batch_calls", of_all=(0.5, 0.95)),
+        ),
+        Panel(
+            title="Trouble of the device",
+            says="Packs halved for want of memory, and GPUs lost, in an hour.",
+            queries={
+                "halved": increase("assay_encoder_packs_halved_total", window="1h"),
+                "lost": increase("assay_encoder_device_losses_total", window="1h"),
+            },
+        ),
+    )  # fmt: skip

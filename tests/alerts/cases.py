@@ -1,0 +1,402 @@
+"""What each alert is made of: series in quiet times, the trouble that it is for, and what is nearly that trouble.
+
+A case is quiet for ``before`` minutes, then loud, then quiet again. Recorded series and gauges stand still in a phase;
+counters rise by so much a minute. Numbers of ``loud`` lie just beyond a threshold and those of ``nearly`` just before
+it, so that a changed threshold fails a test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from tests.alerts.promtool import Values
+
+NOW = "now"  # the value of a timestamp that keeps up with time
+
+
+@dataclass(frozen=True, slots=True)
+class Ramp:
+    """A gauge that rises in its phase."""
+
+    start: float
+    a_minute: float
+
+
+Series = Mapping[str, float | str | Ramp | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """``onset`` and ``clears``: minutes until the expression is true, and false, after its phase began.
+
+    ``nearly`` replaces ``loud`` and means nothing, as ``loud`` means nothing after the quiet of ``ever``; what ``also``
+    changes in ``loud`` is loud enough. ``opens_later`` and ``closes_later``: by a minute on Prometheus 2, whose ranges
+    and look-backs still hold the sample at their left end.
+    """
+
+    alert: str
+    quiet: Series
+    loud: Series  # what differs from quiet
+    nearly: tuple[Series, ...] = ()
+    also: tuple[Series, ...] = ()
+    ever: tuple[Series, ...] = ()
+    opens_later: bool = False
+    closes_later: bool = False
+    labels: Mapping[str, str] = field(default_factory=dict)  # of the series; severity and others are the rule's
+    which: Mapping[str, str] = field(default_factory=dict)  # labels of the rule, where several share the name
+    before: int = 20
+    onset: int = 0
+    clears: int = 0
+
+    @property
+    def id(self) -> str:
+        return "-".join([self.alert, *self.which.values()])
+
+
+def timeline(quiet: Series, loud: Series, before: int, minutes: int, after: int) -> dict[str, Values]:
+    """``before`` minutes of ``quiet``, ``minutes`` of it changed by ``loud``, ``after`` of it again."""
+    phases = ((0, before, quiet), (before, minutes, {**quiet, **loud}), (before + minutes, after, quiet))
+    found: dict[str, Values] = {}
+    for name in {**quiet, **loud}:
+        steps = [_value(phase.get(name), begin, minute) for begin, length, phase in phases for minute in range(length)]
+        found[name] = _counted(steps) if _counts(name) else steps
+    return found
+
+
+def _value(value: float | str | Ramp | None, begin: int, minute: int) -> float | None:
+    if isinstance(value, Ramp):
+        return value.start + value.a_minute * minute
+    return (begin + minute) * 60 if isinstance(value, str) else value
+
+
+def _counts(name: str) -> bool:
+    bare = name.partition("{")[0]
+    return ":" not in bare and bare.endswith(("_total", "_count", "_bucket"))
+
+
+def _counted(steps: list[float | None]) -> Values:
+    total, found = 0.0, []
+    for step in steps:
+        total += step or 0.0
+        found.append(None if step is None else total)
+    return found
+
+
+KEYS = {"service": "bot", "signal": "toxicity", "side": "output"}
+_OF = 'model="m",service="bot",side="output",signal="toxicity"'
+_BUDGET = {'assay:quality:budget{signal="toxicity",side="output"}': 0.01}
+
+
+def _scores(window: str, of: str = _OF) -> str:
+    return f"assay:scores:increase{window}{{{of}}}"
+
+
+def _bad(window: str, of: str = _OF) -> str:
+    return f"assay:scores_bad:increase{window}{{{of}}}"
+
+
+def _burn(long: str, short: str, factor: float, severity: str) -> Case:
+    """10,000 scores in each window, a budget of 1 %."""
+    quiet = {_scores(long): 10_000, _bad(long): 1, _scores(short): 10_000, _bad(short): 1, **_BUDGET}
+    over, under = factor * 100 * 1.05, factor * 100 * 0.95
+    few = {_scores(long): 9 / factor / 0.0105, _bad(long): 9.0}  # a share beyond the limit, of nine
+    return Case(
+        alert="AssayQualityBudgetBurn",
+        which={"window": long, "severity": severity},
+        labels=KEYS,
+        quiet=quiet,
+        loud={_bad(long): over, _bad(short): over},
+        nearly=(
+            {_bad(long): under, _bad(short): over},
+            {_bad(long): over, _bad(short): under},
+            {**few, _bad(short): over},
+        ),
+        also=({_scores(long): 11 / factor / 0.0105, _bad(long): 11.0, _bad(short): over},),
+    )
+
+
+_A, _B = _OF, 'model="b",service="bot",side="output",signal="toxicity"'
+_CONTENT = 'assay_calls_content_total{{service="bot",content="{}"}}'.format
+_MISSED = "assay:scores_missed:increase{}{{service='bot',side='output',signal='toxicity'}}".format
+_LAG = 'assay_lag_records{topic="otlp_spans",partition="0"}'
+_POLLED = 'assay_records_polled_total{topic="otlp_spans"}'
+_APPENDED = 'assay_last_append_timestamp_seconds{topic="otlp_spans",partition="0"}'
+_BUILD = 'assay_build_info{role="all"}'
+_FREE, _SIZE = "assay_data_free_bytes", "assay_data_size_bytes"
+TOPIC = {"topic": "otlp_spans"}
+
+CASES: tuple[Case, ...] = (
+    _burn("1h", "5m", 14.4, "critical"),
+    _burn("6h", "30m", 6, "critical"),
+    _burn("1d", "2h", 3, "warning"),
+    _burn("3d", "6h", 1, "warning"),
+    Case(  # 1 % before, so the lower bound must pass 8 %: 110 of 1,000 have .0826, 105 have .0782
+        alert="AssayQualityCollapse",
+        labels=KEYS,
+        quiet={_scores("1m"): 1_000, _bad("1m"): 10, _scores("1h"): 60_000, _bad("1h"): 600},
+        loud={_bad("1m"): 110},
+        nearly=({_bad("1m"): 104}, {_scores("1m"): 10, _bad("1m"): 3}),
+    ),
+    Case(  # others: 10 of 1,000, upper bound .0249 + .02; 70 of 1,000 have a lower bound of .0490, 60 of .0407
+        alert="AssayCanaryWorse",
+        labels={**KEYS, "model": "m"},
+        quiet={_scores("1h", _A): 1_000, _bad("1h", _A): 10, _scores("1h", _B): 1_000, _bad("1h", _B): 10},
+        loud={_bad("1h", _A): 70},
+        nearly=(
+            {_bad("1h", _A): 62},
+            {_scores("1h", _A): 195, _bad("1h", _A): 60},
+            {_bad("1h", _A): 195, _scores("1h", _B): 195, _bad("1h", _B): 1},
+        ),
+        also=(
+            {_scores("1h", _A): 205, _bad("1h", _A): 60},
+            {_bad("1h", _A): 195, _scores("1h", _B): 205, _bad("1h", _B): 1},
+        ),
+    ),
+    Case(  # the day: 1 of 205, upper bound .0534 + .05; 140 of 1,000 have a lower bound of .1095, 130 of .1006
+        alert="AssayQualityShift",
+        before=40,
+        labels=KEYS,
+        quiet={_scores("30m"): 1_000, _bad("30m"): 10, _scores("1d"): 205, _bad("1d"): 1},
+        loud={_bad("30m"): 140},
+        nearly=({_bad("30m"): 130}, {_scores("30m"): 195, _bad("30m"): 60}),
+        also=({_scores("30m"): 205, _bad("30m"): 60},),
+        ever=({_scores("1d"): 195},),
+    ),
+    Case(
+        alert="AssayCoverageFell",
+        before=40,
+        labels=KEYS,
+        quiet={_scores("30m"): 980, _MISSED("30m"): 20, _scores("1d"): 9_800, _MISSED("1d"): 200},
+        loud={_scores("30m"): 870, _MISSED("30m"): 130},
+        nearly=({_scores("30m"): 890, _MISSED("30m"): 110}, {_scores("30m"): 50, _MISSED("30m"): 49}),
+        also=({_scores("30m"): 50, _MISSED("30m"): 55},),
+    ),
+    Case(
+        alert="AssayContentCaptureStopped",
+        before=120,
+        labels={"service": "bot"},
+        quiet={_CONTENT("captured"): 14, _CONTENT("none"): 6},
+        loud={_CONTENT("captured"): 1.8, _CONTENT("none"): 18.2},
+        nearly=({_CONTENT("captured"): 2.2, _CONTENT("none"): 17.8},),
+        ever=({_CONTENT("captured"): 9, _CONTENT("none"): 11},),
+        onset=13,
+        opens_later=True,
+    ),
+    Case(
+        alert="AssayNoCalls",
+        before=120,
+        labels={"service": "bot"},
+        quiet={'assay_calls_total{service="bot",model="m",outcome="scored"}': 1.1},
+        loud={'assay_calls_total{service="bot",model="m",outcome="scored"}': 0},
+        ever=({'assay_calls_total{service="bot",model="m",outcome="scored"}': 0.9},),
+        onset=13,
+        opens_later=True,
+    ),
+    Case(  # of 100 calls in ten minutes: 25 have a lower bound of .1414, 20 of .1046
+        alert="AssayCallsFail",
+        labels={"service": "bot", "model": "m"},
+        quiet={
+            'assay_calls_total{service="bot",model="m",outcome="scored"}': 10,
+            'assay_calls_failed_total{service="bot",model="m",error="E"}': 0,
+        },
+        loud={'assay_calls_failed_total{service="bot",model="m",error="E"}': 2.1},
+        nearly=(
+            {'assay_calls_failed_total{service="bot",model="m",error="E"}': 1.8},
+            {
+                'assay_calls_total{service="bot",model="m",outcome="scored"}': 2,
+                'assay_calls_failed_total{service="bot",model="m",error="E"}': 0.95,
+            },
+        ),
+        also=(
+            {
+                'assay_calls_total{service="bot",model="m",outcome="scored"}': 2,
+                'assay_calls_failed_total{service="bot",model="m",error="E"}': 1.05,
+            },
+        ),
+        onset=9,
+        clears=0,
+    ),
+    Case(alert="AssayDown", quiet={_BUILD: 1}, loud={_BUILD: None}, onset=4, opens_later=True),
+    Case(
+        alert="AssayNobodyScores",
+        labels={},
+        quiet={'assay_build_info{role="serve"}': 1, 'assay_build_info{role="score"}': 1},
+        loud={'assay_build_info{role="score"}': None},
+        onset=4,
+        opens_later=True,
+    ),
+    Case(
+        alert="AssayNotReady",
+        labels={"condition": "models"},
+        quiet={'assay_ready{condition="models"}': 1},
+        loud={'assay_ready{condition="models"}': 0},
+    ),
+    Case(
+        alert="AssaySourceUnreachable",
+        quiet={'assay_source_healthy{instance="a"}': 1, 'assay_source_healthy{instance="b"}': 1},
+        loud={'assay_source_healthy{instance="b"}': 0},
+    ),
+    Case(
+        alert="AssayChainUnreachable",
+        quiet={'assay_chain_healthy{instance="a"}': 1, 'assay_chain_healthy{instance="b"}': 1},
+        loud={'assay_chain_healthy{instance="b"}': 0},
+    ),
+    Case(
+        alert="AssayConservationBroken",
+        labels=TOPIC,
+        quiet={'assay_conservation_imbalance{topic="otlp_spans"}': 0},
+        loud={'assay_conservation_imbalance{topic="otlp_spans"}': -1},
+        clears=9,
+        closes_later=True,
+    ),
+    Case(
+        alert="AssayRecordsLost",
+        labels=TOPIC,
+        quiet={'assay_records_lost_total{topic="otlp_spans"}': 0},
+        loud={'assay_records_lost_total{topic="otlp_spans"}': 1},
+        clears=13,
+        closes_later=True,
+    ),
+    Case(
+        alert="AssayRecordsRejected",
+        quiet={'assay_records_total{topic="otlp_spans"}': 100, 'assay_records_rejected_total{reason="malformed"}': 0},
+        loud={'assay_records_rejected_total{reason="malformed"}': 1.08},
+        nearly=(
+            {'assay_records_rejected_total{reason="malformed"}': 0.95},
+            {
+                'assay_records_total{topic="otlp_spans"}': 20,
+                'assay_records_rejected_total{reason="malformed"}': 0.6,
+            },
+        ),
+        also=(
+            {
+                'assay_records_total{topic="otlp_spans"}': 20,
+                'assay_records_rejected_total{reason="malformed"}': 0.72,
+            },
+        ),
+        onset=13,
+        clears=1,
+    ),
+    Case(
+        alert="AssayClockSkew",
+        labels=TOPIC,
+        quiet={
+            'assay_records_total{topic="otlp_spans"}': 10,
+            'assay_calls_off_clock_total{topic="otlp_spans",direction="ahead"}': 0,
+        },
+        loud={'assay_calls_off_clock_total{topic="otlp_spans",direction="ahead"}': 1.08},
+        nearly=(
+            {'assay_calls_off_clock_total{topic="otlp_spans",direction="ahead"}': 0.95},
+            {
+                'assay_records_total{topic="otlp_spans"}': 1,
+                'assay_calls_off_clock_total{topic="otlp_spans",direction="ahead"}': 0.3,
+            },
+        ),
+        also=(
+            {
+                'assay_records_total{topic="otlp_spans"}': 1,
+                'assay_calls_off_clock_total{topic="otlp_spans",direction="ahead"}': 0.36,
+            },
+        ),
+        onset=27,
+        clears=2,
+    ),
+    Case(  # 60 records a minute are one a second; 3.6 a minute more are 6 % of them
+        alert="AssayLagGrows",
+        labels=TOPIC,
+        quiet={_LAG: 510, _POLLED: 60},
+        loud={_LAG: Ramp(510, 3.2)},
+        nearly=({_LAG: Ramp(510, 2.8)}, {_LAG: Ramp(370, 3.2)}),
+        onset=8,
+        opens_later=True,
+    ),
+    Case(  # 100 records a minute are 1.667 a second; half an hour of them is 3,000
+        alert="AssayFarBehind",
+        labels=TOPIC,
+        quiet={_LAG: 100, _POLLED: 100},
+        loud={_LAG: 3_150},
+        nearly=({_LAG: 2_850}, {_LAG: 490, _POLLED: 1}),
+        also=({_LAG: 520, _POLLED: 10},),
+    ),
+    Case(
+        alert="AssayAppendsStalled",
+        labels={**TOPIC, "partition": "0"},
+        quiet={_APPENDED: NOW, _LAG: 5},
+        loud={_APPENDED: 1_140},
+        nearly=({_APPENDED: 1_140, _LAG: 0},),
+        onset=10,
+    ),
+    Case(
+        alert="AssayRollupsStale",
+        quiet={"assay_last_materialised_timestamp_seconds": NOW},
+        loud={"assay_last_materialised_timestamp_seconds": 1_140},
+        onset=5,
+    ),
+    Case(
+        alert="AssayNobodyServes",
+        quiet={_BUILD: 1, "assay_last_materialised_timestamp_seconds": NOW},
+        loud={"assay_last_materialised_timestamp_seconds": None},
+        onset=4,
+        opens_later=True,
+    ),
+    Case(
+        alert="AssaySnapshotStale",
+        quiet={"assay_last_snapshot_timestamp_seconds": NOW},
+        loud={"assay_last_snapshot_timestamp_seconds": 1_140},
+        onset=15,
+    ),
+    Case(
+        alert="AssayTaskFails",
+        labels={"task": "compaction"},
+        quiet={'assay_tasks_total{task="compaction",outcome="failed"}': 0},
+        loud={'assay_tasks_total{task="compaction",outcome="failed"}': 0.07},
+        nearly=({'assay_tasks_total{task="compaction",outcome="failed"}': 0.06},),
+        onset=28,
+        clears=1,
+    ),
+    Case(
+        alert="AssaySignalFails",
+        labels={"signal": "pii"},
+        quiet={"assay_batch_calls_count": 100, 'assay_signal_failures_total{signal="pii",error="E"}': 0},
+        loud={'assay_signal_failures_total{signal="pii",error="E"}': 1.06},
+        nearly=({'assay_signal_failures_total{signal="pii",error="E"}': 0.95},),
+        onset=9,
+    ),
+    Case(
+        alert="AssaySheds",
+        labels={"signal": "toxicity"},
+        quiet={'assay_signal_unscored_total{service="bot",signal="toxicity",side="output",reason="shed"}': 0},
+        loud={'assay_signal_unscored_total{service="bot",signal="toxicity",side="output",reason="shed"}': 1},
+        clears=3,
+        closes_later=True,
+    ),
+    Case(
+        alert="AssayDeviceLost",
+        quiet={"assay_encoder_device_losses_total": 0},
+        loud={"assay_encoder_device_losses_total": 1},
+        clears=58,
+        closes_later=True,
+    ),
+    Case(
+        alert="AssayDiskFills",
+        before=120,
+        quiet={_FREE: 21, _SIZE: 100},
+        loud={_FREE: Ramp(21, -0.1)},
+        nearly=({_FREE: Ramp(20.5, -0.012)}, {_FREE: Ramp(31, -0.1)}),
+        onset=36,
+    ),
+    Case(
+        alert="AssayDiskFull",
+        quiet={_FREE: 6, _SIZE: 100},
+        loud={_FREE: 4.8},
+        nearly=({_FREE: 5.2},),
+    ),
+    Case(
+        alert="AssayLabelsOverflow",
+        quiet={"assay_labels_overflowed_total": 0, 'assay_series_overflowed_total{metric="m"}': 0},
+        loud={"assay_labels_overflowed_total": 1},
+        clears=58,
+        closes_later=True,
+    ),
+)

@@ -1,0 +1,188 @@
+"""The files that people load are what the rules say, name nothing that does not exist, and lead where they should."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import yaml
+
+from alerts.alertmanager import configuration
+from alerts.model import Record, Severity, Site, duration
+from alerts.render import GENERATED, files, main
+from alerts.rules import alerts, groups
+from alerts.slo import BUDGET, objectives
+from collector import catalog
+from tests.alerts.cases import CASES, Case, timeline
+from tests.alerts.promtool import texts, values
+from tests.alerts.test_rules import MAJORS, expectations, of, rules_of
+from tests.servers import installed
+
+RECORDS = {rule.name for group in groups() for rule in group.rules if isinstance(rule, Record)}
+SUFFIX = re.compile(r"_(?:count|sum|bucket)$")
+FUNCTIONS_OF_COUNTERS = re.compile(r"(\w+)\((\w+)\{?")
+
+
+def test_what_is_committed_is_what_the_rules_say() -> None:
+    for name, text in files(Site()).items():
+        assert (GENERATED / name).read_text(encoding="utf-8") == text, "run `python -m alerts.render`"
+
+
+def test_addresses_and_thresholds_are_the_users(tmp_path: Path) -> None:
+    main(["--output", str(tmp_path), "--assay-url", "https://assay.test/", "--critical-at", "0.77"])
+
+    text = (tmp_path / "assay-rules.yaml").read_text(encoding="utf-8")
+    assert "https://assay.test/evidence?" in text
+    assert "localhost:9464" not in text
+    assert 'le="0.77"' in text
+    assert 'le="0.8"' not in text
+
+
+@pytest.mark.parametrize("major", MAJORS)
+def test_prometheus_takes_the_rules(major: int) -> None:
+    done = subprocess.run(
+        [
+            str(installed.promtool(major)),
+            "check",
+            "rules",
+            "--lint=all",
+            "--lint-fatal",
+            GENERATED / "assay-rules.yaml",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_series_that_a_rule_reads_is_exported_or_recorded() -> None:
+    exported = set(catalog.metrics())
+    for group in groups():
+        for rule in group.rules:
+            read = set(re.findall(r"\bassay[_:][\w:]+", rule.expr))
+            unknown = {name for name in read if name not in RECORDS and name not in exported}
+            assert {SUFFIX.sub("", name) for name in unknown} <= exported, rule.name
+
+
+def test_counters_are_read_as_rates_and_gauges_are_not() -> None:
+    kinds = {name: metric.type for name, metric in catalog.metrics().items()}
+    for group in groups():
+        for rule in group.rules:
+            for function, name in FUNCTIONS_OF_COUNTERS.findall(rule.expr):
+                kind = kinds.get(SUFFIX.sub("", name))
+                if kind is not None and function in {"rate", "increase", "irate"}:
+                    assert kind is not catalog.MetricType.GAUGE, rule.name
+                elif kind is not None:
+                    assert kind is catalog.MetricType.GAUGE, rule.name
+
+
+def test_every_signal_has_an_objective_but_those_that_are_a_cue_only() -> None:
+    chosen = {(objective.signal, objective.side): objective for objective in objectives()}
+
+    assert set(chosen) == {(signal.name, side) for signal in catalog.SIGNALS for side in signal.sides if not signal.cue}
+    assert all(0 < objective.budget <= BUDGET for objective in chosen.values())
+
+
+def test_alerts_say_who_where_and_what() -> None:
+    for alert in alerts():
+        told = alert.annotations(Site())
+        assert re.fullmatch(r"Assay[A-Z][A-Za-z]+", alert.name)
+        assert told["runbook_url"].endswith(f"#{alert.name.lower()}")
+        assert len(alert.summary) < 140
+        assert alert.severity in Severity
+        assert "$value" not in "".join(alert.labels.values()), "a value in a label makes a new alert of each evaluation"
+
+
+@pytest.mark.server("prometheus3")
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+def test_texts_and_links_are_whole_when_prometheus_has_filled_them(case: Case, tmp_path: Path) -> None:
+    expected, minutes, after = expectations(case, 3)
+    series = timeline(case.quiet, case.loud, case.before, minutes, after)
+    minute = next(firing.minute for firing in expected if firing.labels)
+
+    told = texts(tmp_path, 3, rules_of(case.alert), series, case.alert, minute)
+
+    assert not re.search(r"error expanding|<no value>|\{\{|NaN|%!", "".join(told.values()))
+    dashboard = parse_qs(urlsplit(told["dashboard_url"]).query)
+    assert int(dashboard["to"][0]) == minute * 60_000
+    assert int(dashboard["to"][0]) - int(dashboard["from"][0]) == of(case).look_back_seconds * 1_000
+    for label in of(case).by:
+        assert dashboard[f"var-{label}"] == [case.labels[label]]
+    if of(case).evidence:
+        evidence = parse_qs(urlsplit(told["evidence_url"]).query)
+        assert {label: evidence[label] for label in of(case).by} == {
+            label: [case.labels[label]] for label in of(case).by
+        }
+        assert int(evidence["to"][0]) == minute * 60
+
+
+@pytest.mark.parametrize("major", MAJORS)
+def test_recorded_series_count_scores_and_those_beyond_the_objective(major: int, tmp_path: Path) -> None:
+    of_output = 'service="bot",model="m",side="output"'
+    series = {
+        f"assay_toxicity_score_count{{{of_output}}}": [float(10 * minute) for minute in range(90)],
+        f'assay_toxicity_score_bucket{{{of_output},le="0.8"}}': [float(9 * minute) for minute in range(90)],
+        f'assay_toxicity_score_bucket{{{of_output},le="0.5"}}': [0.0] * 90,
+    }
+    rules = yaml.safe_load((GENERATED / "assay-rules.yaml").read_text(encoding="utf-8"))
+    rules["groups"] = [group for group in rules["groups"] if group["name"].startswith("assay-scores")]
+
+    def value(expr: str) -> float:
+        return float(values(tmp_path, major, rules, series, f"{expr}{{signal='toxicity'}}", 80).split(" ")[-1])
+
+    assert value("assay:scores:increase1h") == pytest.approx(600, rel=0.03)
+    assert value("assay:scores_bad:increase1h") == pytest.approx(60, rel=0.03)
+    assert value("assay:quality:budget") == 0.001
+
+
+def test_grafana_is_given_every_alert_once() -> None:
+    document = yaml.safe_load((GENERATED / "grafana-alerting.yaml").read_text(encoding="utf-8"))
+
+    rules = [rule for group in document["groups"] for rule in group["rules"]]
+    assert len(rules) == len(alerts())
+    assert len({rule["uid"] for rule in rules}) == len(rules)
+    assert len({rule["title"] for rule in rules}) == len(rules)
+    for rule, alert in zip(rules, alerts(), strict=True):
+        assert rule["data"][0]["model"]["expr"] == alert.expr
+        assert rule["for"] == duration(alert.for_seconds)
+        assert "with query" not in "".join(rule["annotations"].values())
+
+
+ROUTES = {
+    "page": [{"alertname": "AssayQualityCollapse", "severity": "critical"}],
+    "ticket": [{"alertname": "AssayQualityShift", "severity": "warning"}],
+    "nobody": [{"alertname": "AssayLabelsOverflow", "severity": "info"}],
+    "watchdog": [{"alertname": "AssayWatchdog", "severity": "none"}],
+}
+
+
+@pytest.mark.server("alertmanager")
+@pytest.mark.parametrize(("receiver", "labels"), [(name, each) for name, every in ROUTES.items() for each in every])
+def test_an_alert_reaches_who_it_is_for(receiver: str, labels: dict[str, str]) -> None:
+    told = subprocess.run(
+        [
+            *(str(installed.amtool()), "config", "routes", "test"),
+            *(f"--config.file={GENERATED / 'alertmanager.yaml'}", f"--verify.receivers={receiver}"),
+            *(f"{name}={value}" for name, value in labels.items()),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert told.returncode == 0, told.stdout + told.stderr
+
+
+def test_no_rule_of_silence_names_an_alert_that_does_not_exist_or_hides_a_drift() -> None:
+    names = {alert.name for alert in alerts()}
+    for rule in configuration()["inhibit_rules"]:
+        for matcher in rule["source_matchers"] + rule["target_matchers"]:
+            if found := re.fullmatch(r'alertname=~?"(.+)"', matcher):
+                assert any(re.fullmatch(found[1], name) for name in names)
+                if matcher in rule["target_matchers"]:
+                    assert not re.fullmatch(found[1], "AssayDriftDetected")

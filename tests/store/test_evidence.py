@@ -1,0 +1,166 @@
+"""Evidence says what the rows of the chain say, told again by hand from every call."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from collector.evidence import Question
+from collector.store.evidence import CALLS_MAX, Findings
+from collector.store.materialise import Materialiser
+from tests.core.build import NOON
+from tests.store.build import fill, view
+
+BEGIN = datetime.fromtimestamp(NOON, UTC).replace(tzinfo=None)
+assert BEGIN.second, "the question begins inside a minute"
+END = BEGIN + timedelta(minutes=10)
+QUESTION = Question(signal="toxicity", side="output", start=BEGIN, end=END)
+
+
+@pytest.fixture(scope="module")
+def materialiser(tmp_path_factory: pytest.TempPathFactory) -> Materialiser:
+    chain, materialiser = view(tmp_path_factory.mktemp("evidence"))
+    fill(chain, deltas=10, calls_max=30)
+    assert not materialiser.step().failure
+    return materialiser
+
+
+@pytest.fixture(scope="module")
+def rows(materialiser: Materialiser) -> list[dict[str, Any]]:
+    """Every call of the chain, as its objects hold it."""
+    chain = materialiser.chain
+    links = (link for stream in chain.streams() for link in chain.walk(stream))
+    return [row for link in links for row in link.delta.calls.to_pylist()]
+
+
+@pytest.fixture(scope="module")
+def findings(materialiser: Materialiser) -> Findings:
+    return Findings(materialiser.store)
+
+
+def scored(rows: list[dict[str, Any]], start: datetime, end: datetime, **keys: str) -> list[dict[str, Any]]:
+    """Those whose minute begins in the time."""
+    return [
+        row
+        for row in rows
+        if start.replace(second=0) <= row["time"].replace(second=0, microsecond=0) < end
+        and row.get("s_toxicity_output") is not None
+        and row["s_toxicity_output"] >= 0
+        and all(row[key] == value for key, value in keys.items())
+    ]
+
+
+@pytest.mark.parametrize("keys", [{}, {"service": "shop"}, {"service": "desk", "model": "claude"}])
+def test_totals_and_course_count_every_score_once(
+    findings: Findings, rows: list[dict[str, Any]], keys: dict[str, str]
+) -> None:
+    question = Question(signal="toxicity", side="output", start=BEGIN, end=END, **keys)
+
+    report = findings.report(question)
+
+    now = scored(rows, BEGIN, END, **keys)
+    before = scored(rows, question.before[0], BEGIN.replace(second=0), **keys)
+    assert report.now.scored == len(now) > 0
+    assert report.now.bad == sum(row["s_toxicity_output"] > 800_000 for row in now)
+    assert report.now.warned == sum(row["s_toxicity_output"] > 500_000 for row in now)
+    assert report.now.mean == pytest.approx(sum(row["s_toxicity_output"] for row in now) / 1e6 / len(now))
+    assert report.before.scored == len(before)
+    assert sum(point.scored for point in report.course) == len(now) + len(before)
+    assert sum(report.distribution) == len(now)
+    assert sum(report.distribution_before) == len(before)
+
+
+def test_the_worst_calls_are_the_worst_of_all_calls(findings: Findings, rows: list[dict[str, Any]]) -> None:
+    report = findings.report(QUESTION)
+
+    every = sorted((row["s_toxicity_output"] / 1e6 for row in scored(rows, BEGIN, END)), reverse=True)
+    assert [call.score for call in report.worst] == every[:CALLS_MAX]
+    known = {row["trace_id"].hex(): row for row in rows}
+    for call in report.worst:
+        assert known[call.trace_id]["s_toxicity_output"] / 1e6 == call.score
+        assert known[call.trace_id]["service"] == call.service
+
+
+def test_contributions_of_a_key_add_up_to_the_change(findings: Findings) -> None:
+    report = findings.report(QUESTION)
+
+    change = (report.now.bad_share or 0) - (report.before.bad_share or 0)
+    keys = Counter(part.key for part in report.slices)
+    for key in keys:
+        assert sum(part.contribution for part in report.slices if part.key == key) == pytest.approx(change)
+    assert {"service", "model", "tenant"} <= set(keys)
+
+
+def test_what_was_left_out_is_told_with_its_reason(findings: Findings, rows: list[dict[str, Any]]) -> None:
+    report = findings.report(QUESTION)
+
+    shed = [row | {"s_toxicity_output": 0} for row in rows if row.get("s_toxicity_output") == -6]
+    assert dict(report.missed)["shed"] == len(scored(shed, BEGIN, END))
+    assert report.now.missed == sum(n for _, n in report.missed)
+
+
+def test_the_sql_that_is_shown_runs_and_says_the_same(findings: Findings, materialiser: Materialiser) -> None:
+    question = Question(signal="toxicity", side="output", start=BEGIN, end=END, service="shop")
+    report = findings.report(question)
+
+    with materialiser.store.database.read() as connection:
+        found = connection.execute(report.sql).fetchall()
+
+    assert sum(row[4] for row in found) == report.now.scored
+    assert sum(row[5] for row in found) == report.now.bad
+
+
+def test_a_name_with_a_quote_is_a_name(findings: Findings, materialiser: Materialiser) -> None:
+    question = Question(signal="toxicity", side="output", start=BEGIN, end=END, service="x' OR '1'='1")
+
+    report = findings.report(question)
+
+    assert report.now.scored == 0
+    assert report.worst == ()
+    with materialiser.store.database.read() as connection:
+        assert connection.execute(report.sql).fetchall() == []
+
+
+def test_the_overview_has_every_service_and_signal(findings: Findings, rows: list[dict[str, Any]]) -> None:
+    cells = findings.overview(END)
+
+    start = END - timedelta(hours=1)
+    of = {(cell.service, cell.signal, cell.side): cell for cell in cells}
+    for service in ("shop", "desk"):
+        assert of[service, "toxicity", "output"].scored == len(scored(rows, start, END, service=service))
+    assert [cell.share or 0 for cell in cells] == sorted((cell.share or 0 for cell in cells), reverse=True)
+
+
+def test_what_can_be_asked_for_is_what_was_counted(findings: Findings) -> None:
+    names = findings.names()
+
+    assert set(names["service"]) == {"shop", "desk"}
+    assert set(names["signal"]) == {"toxicity input", "toxicity output"}
+    assert findings.latest() is not None
+
+
+@pytest.mark.parametrize("length", [timedelta(minutes=1), timedelta(hours=30), timedelta(days=80)])
+def test_any_length_of_time_has_a_course_that_can_be_drawn(findings: Findings, length: timedelta) -> None:
+    question = Question(signal="toxicity", side="output", start=END - length, end=END)
+
+    report = findings.report(question)
+
+    assert 0 < len(report.course) <= 150
+    assert report.now.scored >= 0
+
+
+def test_an_empty_store_has_nothing_to_show_and_says_so(tmp_path: Path) -> None:
+    _, materialiser = view(tmp_path)
+    materialiser.store.cursors()
+    findings = Findings(materialiser.store)
+
+    report = findings.report(QUESTION)
+
+    assert report.now.scored == 0
+    assert report.now.bad_share is None
+    assert findings.overview(END) == ()
+    assert findings.latest() is None
