@@ -79,12 +79,14 @@ class PackedBert:
         self._master = {name: tensor.to(dtype) for name, tensor in _folded(weights).items()}
         self._weights = self._master
         self._layers = sum(name.endswith(".qkv.weight") for name in self._master)
+        self._blocked: dict[str, Tensor] = {}
         self.device = torch.device("cpu")
 
     def to(self, device: torch.device) -> None:
         """Work on ``device`` from now on; the CPU keeps a copy, so this also recovers from a lost GPU."""
         self._weights = {name: tensor.to(device) for name, tensor in self._master.items()}
         self.device = device
+        self._blocked = _blocked(self._weights) if device.type == "cpu" and self.dtype is torch.bfloat16 else {}
         self._attend = attend_in_runs
         if device.type == "cuda" and self._varlen_agrees():
             self._attend = attend_varlen
@@ -127,7 +129,9 @@ class PackedBert:
         return self._norm(hidden + self._linear(grown, f"{name}.down"), f"{name}.output")
 
     def _linear(self, rows: Tensor, name: str) -> Tensor:
-        return nn.linear(rows, self._weights[f"{name}.weight"], self._weights[f"{name}.bias"])
+        weight, bias = self._weights[f"{name}.weight"], self._weights[f"{name}.bias"]
+        blocked = self._blocked.get(name)
+        return nn.linear(rows, weight, bias) if blocked is None else _multiply(rows, blocked, bias)
 
     def _norm(self, rows: Tensor, name: str) -> Tensor:
         weight = self._weights[f"{name}.norm.weight"]
@@ -146,6 +150,32 @@ class PackedBert:
         except (ImportError, NotImplementedError, RuntimeError):
             return False
         return torch.allclose(fused, attend_in_runs(rows[0], rows[1], rows[2], layout), atol=3e-2)
+
+
+def _blocked(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The matrices of the linear layers in the blocks that oneDNN multiplies, so that no call arranges them again.
+
+    Empty where this torch has no such operation, or where it disagrees with the plain product.
+    """
+    linear = (".qkv.weight", ".out.weight", ".up.weight", ".down.weight")
+    found = {}
+    for name in (name.removesuffix(".weight") for name in weights if name.endswith(linear)):
+        weight, bias = weights[f"{name}.weight"], weights[f"{name}.bias"]
+        rows = torch.linspace(-1, 1, 3 * weight.shape[1], dtype=weight.dtype).view(3, -1)
+        try:
+            found[name] = torch.ops.mkldnn._reorder_linear_weight(weight)
+            answer = _multiply(rows, found[name], bias)
+        except (AttributeError, NotImplementedError, RuntimeError):
+            return {}
+        if not torch.allclose(answer, nn.linear(rows, weight, bias), rtol=2e-2, atol=2e-2):
+            return {}
+    return found
+
+
+def _multiply(rows: Tensor, blocked: Tensor, bias: Tensor) -> Tensor:
+    out = torch.ops.mkldnn._linear_pointwise(rows, blocked, bias, "none", [], "")
+    assert isinstance(out, Tensor)  # noqa: S101 - operations of torch.ops have no types
+    return out
 
 
 def _means(hidden: Tensor, layout: Layout) -> Tensor:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from signals.encoder import DIMENSIONS, Encoder
+from signals.runtime.bert import PackedBert
 from signals.runtime.device import choose_dtype, cores, cpu_multiplies_bf16
 from signals.runtime.lru import Lru
 from signals.runtime.runner import Runner
@@ -214,3 +215,46 @@ def test_the_number_format_follows_the_hardware_unless_it_is_fixed() -> None:
     assert choose_dtype(CPU, "auto") is (torch.bfloat16 if cpu_multiplies_bf16() else torch.float32)
     assert choose_dtype(CPU, "fp32") is torch.float32
     assert cores() >= 1
+
+
+def _small_bert(dtype: torch.dtype) -> PackedBert:
+    import transformers
+
+    torch.manual_seed(3)
+    shape = transformers.BertConfig(
+        vocab_size=50, hidden_size=64, num_hidden_layers=2, num_attention_heads=4, intermediate_size=128
+    )
+    return PackedBert(transformers.BertModel(shape).state_dict(), heads=4, taps=(1, 2), dtype=dtype)
+
+
+def test_matrices_arranged_ahead_of_the_calls_change_no_answer() -> None:
+    plain, arranged = _small_bert(torch.bfloat16), _small_bert(torch.bfloat16)
+    windows = [np.arange(1, 1 + length) for length in (40, 40, 17, 3)]
+
+    arranged.to(CPU)
+
+    assert torch.allclose(plain(windows), arranged(windows), atol=2e-2)
+    assert set(arranged._blocked) in (set(), {f"{n}.{part}" for n in "01" for part in ("qkv", "out", "up", "down")})
+
+
+def test_only_half_precision_on_a_cpu_arranges_its_matrices() -> None:
+    exact = _small_bert(torch.float32)
+
+    exact.to(CPU)
+
+    assert not exact._blocked
+
+
+def test_a_torch_without_the_operation_multiplies_plainly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(torch.ops.mkldnn, "_reorder_linear_weight", raising=False)
+    monkeypatch.setattr(type(torch.ops.mkldnn), "__getattr__", _absent)
+    model = _small_bert(torch.bfloat16)
+
+    model.to(CPU)
+
+    assert not model._blocked
+    assert torch.isfinite(model([np.arange(1, 9)])).all()
+
+
+def _absent(namespace: object, name: str) -> object:
+    raise AttributeError(name)
