@@ -75,8 +75,20 @@ class SignalEntry:
         return f"assay_{self.name}_score"
 
 
+_BOTH = (Side.INPUT, Side.OUTPUT)
+
 SIGNALS: tuple[SignalEntry, ...] = (
-    SignalEntry("toxicity", (Side.INPUT, Side.OUTPUT), "Toxicity of the text: 0 harmless, 1 certainly toxic."),
+    SignalEntry("toxicity", _BOTH, "Toxicity of the text: 0 harmless, 1 certainly toxic."),
+    SignalEntry("severe_toxicity", _BOTH, "Severe toxicity of the text; only with an imported Detoxify model."),
+    SignalEntry("obscene", _BOTH, "Obscenity of the text; only with an imported Detoxify model."),
+    SignalEntry("threat", _BOTH, "How much the text threatens; only with an imported Detoxify model."),
+    SignalEntry("insult", _BOTH, "How much the text insults; only with an imported Detoxify model."),
+    SignalEntry("identity_attack", _BOTH, "Hate of a group in the text; only with an imported Detoxify model."),
+    SignalEntry(
+        "sexual_explicit",
+        _BOTH,
+        "Sexually explicit language; only with Detoxify's `unbiased` or `multilingual` imported.",
+    ),
     SignalEntry(
         "context_novelty",
         (Side.OUTPUT,),
@@ -109,7 +121,7 @@ SIGNALS: tuple[SignalEntry, ...] = (
     SignalEntry("degeneration", (Side.OUTPUT,), "How broken the answer is: 1 when empty, cut off or repeating itself."),
     SignalEntry("injection", (Side.INPUT,), "How much the question tries to take the model over: 1 an attack."),
     SignalEntry(
-        "pii", (Side.INPUT, Side.OUTPUT), "Gravest personal data in the text: 0.55 contact, 0.9 identity, 1 secret."
+        "pii", _BOTH, "Gravest personal data in the text: 0.55 contact, 0.9 identity, 1 secret."
     ),
     SignalEntry("refusal", (Side.OUTPUT,), "How much the answer declines: 0.45 does not know, 1 refuses."),
     SignalEntry("language", (Side.OUTPUT,), "Probability that the answer speaks another language than the question."),
@@ -298,6 +310,32 @@ ENCODER_PACKS_HALVED = _counter(
 ENCODER_DEVICE_LOSSES = _counter(
     "assay_encoder_device_losses_total", "Times that the device failed and the CPU took over."
 )
+CASCADE_TEXTS = _counter("assay_cascade_texts_total", "Texts that the toxicity cascade's first stage read.")
+CASCADE_SENT = _counter("assay_cascade_sent_total", "Of them, those that scored above its threshold.")
+CASCADE_SAMPLED = _counter("assay_cascade_sampled_total", "Of the others, those drawn by chance for the full model.")
+CASCADE_FLAGGED_SENT = _counter("assay_cascade_flagged_sent_total", "Texts sent that the full model calls toxic.")
+CASCADE_FLAGGED_SAMPLED = _counter(
+    "assay_cascade_flagged_sampled_total", "Texts drawn by chance that the full model calls toxic."
+)
+CASCADE_FLAGGED_WEIGHTED = _counter(
+    "assay_cascade_flagged_weighted_total",
+    "Unbiased count of toxic texts: flagged sent, and flagged sampled by the inverse of their chance.",
+)
+CASCADE_RESCUED = _counter(
+    "assay_cascade_rescued_total", "Texts that only the fallback sent to the full model, while recall was too low."
+)
+CASCADE_FALLS = _counter("assay_cascade_falls_total", "Times that live recall fell below its bound.")
+CASCADE_FALLEN = _gauge("assay_cascade_fallen", "1 while the full model reads everything, because recall is too low.")
+CASCADE_RECALL = _gauge(
+    "assay_cascade_recall", "Share of toxic texts that the first stage sends, of this process's recent traffic."
+)
+CASCADE_RECALL_LOW = _gauge("assay_cascade_recall_low", "Lower end of its 95 % interval.")
+CASCADE_RECALL_HIGH = _gauge("assay_cascade_recall_high", "Upper end of its 95 % interval.")
+CASCADE_RATE = _gauge(
+    "assay_cascade_toxic_ratio", "Share of texts that the full model would call toxic, unbiased, of recent traffic."
+)
+CASCADE_RATE_LOW = _gauge("assay_cascade_toxic_ratio_low", "Lower end of its 95 % interval.")
+CASCADE_RATE_HIGH = _gauge("assay_cascade_toxic_ratio_high", "Upper end of its 95 % interval.")
 APPENDS = _counter(
     "assay_appends_total",
     "Deltas offered to the chain: `won`, or `conflict` where another writer had taken the range.",
@@ -365,8 +403,27 @@ SUITE_COUNTS: dict[str, Metric] = {
     "encoder_tokens": ENCODER_TOKENS,
     "encoder_packs_halved": ENCODER_PACKS_HALVED,
     "encoder_device_losses": ENCODER_DEVICE_LOSSES,
+    "cascade_texts": CASCADE_TEXTS,
+    "cascade_sent": CASCADE_SENT,
+    "cascade_sampled": CASCADE_SAMPLED,
+    "cascade_flagged_sent": CASCADE_FLAGGED_SENT,
+    "cascade_flagged_sampled": CASCADE_FLAGGED_SAMPLED,
+    "cascade_flagged_weighted": CASCADE_FLAGGED_WEIGHTED,
+    "cascade_rescued": CASCADE_RESCUED,
+    "cascade_falls": CASCADE_FALLS,
 }
 """What a suite counts in a batch (``SuiteScores.counts``), by its own names."""
+
+SUITE_GAUGES: dict[str, Metric] = {
+    "cascade_fallen": CASCADE_FALLEN,
+    "cascade_recall": CASCADE_RECALL,
+    "cascade_recall_low": CASCADE_RECALL_LOW,
+    "cascade_recall_high": CASCADE_RECALL_HIGH,
+    "cascade_rate": CASCADE_RATE,
+    "cascade_rate_low": CASCADE_RATE_LOW,
+    "cascade_rate_high": CASCADE_RATE_HIGH,
+}
+"""How a signal finds itself (``SuiteScores.gauges``), by the suite's own names."""
 
 _FIXED: tuple[Metric, ...] = tuple(value for value in dict(globals()).values() if isinstance(value, Metric))
 
