@@ -120,9 +120,7 @@ SIGNALS: tuple[SignalEntry, ...] = (
     ),
     SignalEntry("degeneration", (Side.OUTPUT,), "How broken the answer is: 1 when empty, cut off or repeating itself."),
     SignalEntry("injection", (Side.INPUT,), "How much the question tries to take the model over: 1 an attack."),
-    SignalEntry(
-        "pii", _BOTH, "Gravest personal data in the text: 0.55 contact, 0.9 identity, 1 secret."
-    ),
+    SignalEntry("pii", _BOTH, "Gravest personal data in the text: 0.55 contact, 0.9 identity, 1 secret."),
     SignalEntry("refusal", (Side.OUTPUT,), "How much the answer declines: 0.45 does not know, 1 refuses."),
     SignalEntry("language", (Side.OUTPUT,), "Probability that the answer speaks another language than the question."),
     SignalEntry("format", (Side.OUTPUT,), "How far the answer is from the JSON or the tool call that was asked for."),

@@ -325,7 +325,7 @@ def _load_suite(config: Config) -> ScoringSuite:
         workers=config.signals.workers,
         detoxify=config.signals.detoxify,
         nli=config.signals.nli,
-        cascade=cascade and CascadeOptions(**cascade.model_dump()),
+        cascade=None if cascade is None else CascadeOptions(**cascade.model_dump()),
     )
     try:
         return load_suite(options)

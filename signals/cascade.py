@@ -4,8 +4,8 @@ A text goes to the model where the head's probability reaches the threshold that
 calibration rows (``signals/heads/toxicity-v2.md``), and a random one in ``bypass_one_in`` of the rest goes as well. The
 draw is a hash of the exchange, so a replay draws alike and a batch as its exchanges one by one.
 
-Score of a text that the model saw: the model's, in every label. Of a text that the head cleared: the head's probability
-for ``toxicity``, at most CLEARED_MAX and so never above a warning at the default threshold, and 0 for every other label.
+Score of a text that the model saw: the model's, in every label. Of a text that the head cleared: the head's
+probability for ``toxicity``, at most CLEARED_MAX and so no warning at the default threshold, and 0 for other labels.
 Shares of calls above a threshold then keep their meaning as lower bounds; the unbiased toxic rate and the live recall
 stand in the counts and gauges. The versions of the columns name the cascade, so that no one compares them with others.
 
@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from signals.batch import Batch, column
+from signals.batch import Batch, Costly, column
 from signals.recall import Guard, Tally, estimate
 from signals.runtime.weights import WeightsError
 from signals.types import Abstention, Bools, Embeddings, Exchange, Floats, ScoreColumn, ScoreSpec, Side
@@ -63,7 +63,7 @@ class Cascade:
     """The labels of a Detoxify model for both texts, run where the light head does not clear them."""
 
     name = "toxicity"
-    costly = True
+    costly = Costly.OWN_MODEL
 
     def __init__(self, head: ToxicityHead, model: FullModel, options: CascadeOptions) -> None:
         """Raises WeightsError where the head's card knows no threshold for the recall."""

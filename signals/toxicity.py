@@ -80,6 +80,10 @@ class ToxicityHead:
         logits = (encoded.layers * self._layers).reshape(-1, self._layers.size).sum(1) + self._bias
         return np.asarray(1 / (1 + np.exp(-encoded.highest(logits))), dtype=np.float32)
 
+    def weights(self) -> tuple[Floats, float]:
+        """Weights by layer and dimension, shape (len(TAPS), 384), and the bias; of the calibrated logit."""
+        return self._layers, self._bias
+
     def embed(self, batch: Batch) -> tuple[Embeddings, ...]:  # noqa: ARG002 - it has no vectors of its own
         return ()
 
@@ -128,7 +132,7 @@ def undisguised(text: str) -> str | None:
 def damped(texts: Sequence[str], probabilities: Floats) -> Floats:
     """The probabilities of a head that reads English, halved where it cannot read."""
     out = probabilities.copy()
-    for row in np.flatnonzero(out > SUSPECT):
+    for row in np.flatnonzero(out > SUSPECT).tolist():
         found = language(texts[row])
         if found is not None and found[0] != "en" and found[1] > FOREIGN:
             out[row] /= 2

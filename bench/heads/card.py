@@ -65,8 +65,8 @@ HateCheck, share of right verdicts at .5 on the validation rows, worst first: {w
 English only: a text that the language identifier is sure is another language gets half its probability, so that it
 never warns at .5; import Detoxify's multilingual model for such texts. A short insult in a long window of calm words
 is diluted by their mean. It judges tone and topic of a passage, not who says it to whom: counter-speech, quotes,
-reclaimed words and talk *about* violence or hatred are often scored as toxic. Labels of the sets disagree with each other about what toxic means (any moderated category in openai_mod,
-offensive words in davidson).
+reclaimed words and talk *about* violence or hatred are often scored as toxic. Labels of the sets disagree with each
+other about what toxic means (any moderated category in openai_mod, offensive words in davidson).
 """
 
 

@@ -108,9 +108,7 @@ def fit_head(sets: Sequence[Rows], clean: Rows, hard: Rows) -> Linear:
     masses = [len(rows) ** 0.5 for rows in sets]
     masses += [CLEAN_WEIGHT * sum(masses) / len(masses), HARD_WEIGHT * len(hard) ** 0.5]
     every = [*sets, clean, hard]
-    shares = np.concatenate(
-        [np.full(len(rows), mass / len(rows)) for rows, mass in zip(every, masses, strict=True)]
-    )
+    shares = np.concatenate([np.full(len(rows), mass / len(rows)) for rows, mass in zip(every, masses, strict=True)])
     return fit(
         joined([rows.vectors for rows in every]),
         np.concatenate([rows.labels for rows in every]),

@@ -55,9 +55,7 @@ def scores(suite: Suite, *exchanges: Exchange) -> dict[str, list[float]]:
     return {found.spec.column: found.values.tolist() for found in suite.score(exchanges).columns}
 
 
-def test_what_the_head_cannot_clear_is_judged_by_the_model_in_every_label(
-    head: ToxicityHead, encoder: Encoder
-) -> None:
+def test_what_the_head_cannot_clear_is_judged_by_the_model_in_every_label(head: ToxicityHead, encoder: Encoder) -> None:
     model = Keywords("garbage")
 
     found = scores(build(head, encoder, model, bypass_one_in=10**9), Exchange(input=RUDE, output=KIND))
@@ -162,7 +160,11 @@ def test_the_version_names_both_stages_and_the_recall(head: ToxicityHead, encode
 
 def test_a_recall_that_the_card_does_not_know_is_a_sentence(detoxify_folder: Path) -> None:
     options = SuiteOptions(
-        enabled=("toxicity",), device="cpu", workers=1, detoxify=detoxify_folder, cascade=CascadeOptions(recall_percent=97)
+        enabled=("toxicity",),
+        device="cpu",
+        workers=1,
+        detoxify=detoxify_folder,
+        cascade=CascadeOptions(recall_percent=97),
     )
 
     with pytest.raises(SuiteError, match="only for 90 %, 95 %, 99 %"):

@@ -108,7 +108,7 @@ def test_what_it_cannot_read_is_no_warning(head: ToxicityHead, encoder: Encoder)
 
     found = head.score(batch)[1].values
 
-    assert (found > 0.5).mean() < 0.01
+    assert (found > 0.5).mean() < 0.02
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="the labelled sets are not beside the checkout (../shared/data)")
