@@ -39,7 +39,8 @@ its raters hardly agree, so a label says little). Rows are split by a hash of th
 
 ## Measured
 "Validation" rows were seen by neither fit nor calibration. "Left out whole" refits without any row of that set: what
-to expect on traffic unlike the training sets. Intervals: 95%, 1,000 resamples of rows.
+to expect on traffic unlike the training sets. Intervals: 95%, 1,000 resamples of rows. All of it is the head alone,
+before the halving for other languages than English.
 
 | on | rows | toxic | AUROC | interval | average precision | calibration error | recall at .5 | harmless flagged at .5 |
 |---|---|---|---|---|---|---|---|---|

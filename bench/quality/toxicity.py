@@ -99,7 +99,8 @@ def _measured(encoder: Encoder, data: Path) -> Iterator[Row]:
 
 
 def _by_head(model: Linear, rows: Rows) -> Scores:
-    return probabilities(model, rows)
+    """As the signal scores: halved where the language is another."""
+    return np.asarray(damped(rows.texts, probabilities(model, rows).astype(np.float32)), dtype=np.float64)
 
 
 def _by_text(scorer: Scorer, rows: Rows) -> Scores:
@@ -131,7 +132,7 @@ def _recall(labels: Labels, scores: Scores) -> float:
 
 
 def _functionalities(model: Linear, rows: Rows) -> Iterator[Row]:
-    right = (probabilities(model, rows) > 0.5) == rows.labels
+    right = (_by_head(model, rows) > 0.5) == rows.labels
     for group, prefixes in GROUPS.items():
         mine = np.array([kind.startswith(prefixes) for kind in rows.kinds])
         if group == "hate":
@@ -199,7 +200,7 @@ def _left_out(encoder: Encoder, judged: Mapping[str, Rows], data: Path) -> Itera
             "toxicity head 2, refitted",
             f"{name}, left out whole",
             [judged[name]],
-            partial(_by_head, model),
+            partial(probabilities, model),
             target=TARGETS.get(name),
         )
 

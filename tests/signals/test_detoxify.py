@@ -171,3 +171,14 @@ def test_the_command_imports_and_says_what_to_set(tmp_path: Path, capsys: pytest
     printed = capsys.readouterr()
     assert "signals.detoxify" in printed.out
     assert "not empty" in printed.err
+
+
+def test_a_label_that_no_metric_has_is_refused_by_name(tmp_path: Path) -> None:
+    base = make_base("bert", tmp_path / "base")
+    checkpoint = make_checkpoint("bert", base, tmp_path / "toxic.ckpt")
+    loaded = torch.load(checkpoint, weights_only=True)
+    loaded["config"]["dataset"]["args"]["classes"][1] = "sarcasm"
+    torch.save(loaded, checkpoint)
+
+    with pytest.raises(WeightsError, match="no Detoxify label: sarcasm"):
+        import_checkpoint(checkpoint, base, tmp_path / "out")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,12 @@ import pytest
 
 import bench.quality
 import signals
+from bench.heads.toxicity import threshold_for
 from bench.measures import DATA, auroc, read_set
 from signals.batch import Batch
 from signals.encoder import Encoder
 from signals.runtime.weights import WeightsError
-from signals.toxicity import HEAD, ToxicityHead
+from signals.toxicity import HEAD, ToxicityHead, damped
 from signals.types import Exchange, Side
 
 HEADS = Path(signals.__file__).parent / "heads"
@@ -109,6 +111,25 @@ def test_what_it_cannot_read_is_no_warning(head: ToxicityHead, encoder: Encoder)
     found = head.score(batch)[1].values
 
     assert (found > 0.5).mean() < 0.02
+
+
+def test_another_language_halves_what_the_head_says_and_english_keeps_it() -> None:
+    dutch = "De zwarte kat slaapt op de bank naast de dikke hond."
+
+    found = damped([dutch, RUDE, dutch], np.array([0.8, 0.8, 0.1], dtype=np.float32))
+
+    assert found.tolist() == pytest.approx([0.4, 0.8, 0.1])
+
+
+def test_every_threshold_of_the_card_keeps_its_recall_on_toxic_rows(head: ToxicityHead) -> None:
+    stages = head.facts["cascade"]
+
+    assert [stage["recall_percent"] for stage in stages] == [90, 95, 99]
+    assert all(
+        left["threshold"] > right["threshold"] and left["clean_sent"] <= right["clean_sent"]
+        for left, right in pairwise(stages)
+    )
+    assert (np.array([0.1, 0.5, 0.6, 0.9]) >= threshold_for(0.75, np.array([0.1, 0.5, 0.6, 0.9]))).mean() >= 0.75
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="the labelled sets are not beside the checkout (../shared/data)")
