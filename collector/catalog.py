@@ -312,26 +312,18 @@ CASCADE_TEXTS = _counter("assay_cascade_texts_total", "Texts that the toxicity c
 CASCADE_SENT = _counter("assay_cascade_sent_total", "Of them, those that scored above its threshold.")
 CASCADE_SAMPLED = _counter("assay_cascade_sampled_total", "Of the others, those drawn by chance for the full model.")
 CASCADE_FLAGGED_SENT = _counter("assay_cascade_flagged_sent_total", "Texts sent that the full model calls toxic.")
-CASCADE_FLAGGED_SAMPLED = _counter(
-    "assay_cascade_flagged_sampled_total", "Texts drawn by chance that the full model calls toxic."
-)
+CASCADE_FLAGGED_SAMPLED = _counter("assay_cascade_flagged_sampled_total", "Texts drawn that the full model flags.")
 CASCADE_FLAGGED_WEIGHTED = _counter(
     "assay_cascade_flagged_weighted_total",
-    "Unbiased count of toxic texts: flagged sent, and flagged sampled by the inverse of their chance.",
+    "Unbiased count of toxic texts: flagged sent, and flagged drawn by the inverse of their chance.",
 )
-CASCADE_RESCUED = _counter(
-    "assay_cascade_rescued_total", "Texts that only the fallback sent to the full model, while recall was too low."
-)
+CASCADE_RESCUED = _counter("assay_cascade_rescued_total", "Texts that only the fallback sent to the full model.")
 CASCADE_FALLS = _counter("assay_cascade_falls_total", "Times that live recall fell below its bound.")
 CASCADE_FALLEN = _gauge("assay_cascade_fallen", "1 while the full model reads everything, because recall is too low.")
-CASCADE_RECALL = _gauge(
-    "assay_cascade_recall", "Share of toxic texts that the first stage sends, of this process's recent traffic."
-)
+CASCADE_RECALL = _gauge("assay_cascade_recall", "Share of recent toxic texts that the first stage sends.")
 CASCADE_RECALL_LOW = _gauge("assay_cascade_recall_low", "Lower end of its 95 % interval.")
 CASCADE_RECALL_HIGH = _gauge("assay_cascade_recall_high", "Upper end of its 95 % interval.")
-CASCADE_RATE = _gauge(
-    "assay_cascade_toxic_ratio", "Share of texts that the full model would call toxic, unbiased, of recent traffic."
-)
+CASCADE_RATE = _gauge("assay_cascade_toxic_ratio", "Unbiased share of texts that the full model would call toxic.")
 CASCADE_RATE_LOW = _gauge("assay_cascade_toxic_ratio_low", "Lower end of its 95 % interval.")
 CASCADE_RATE_HIGH = _gauge("assay_cascade_toxic_ratio_high", "Upper end of its 95 % interval.")
 APPENDS = _counter(
