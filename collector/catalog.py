@@ -93,8 +93,20 @@ class SignalEntry:
         return f"assay_{self.name}_score"
 
 
+_BOTH = (Side.INPUT, Side.OUTPUT)
+
 SIGNALS: tuple[SignalEntry, ...] = (
-    SignalEntry("toxicity", (Side.INPUT, Side.OUTPUT), "Toxicity of the text: 0 harmless, 1 certainly toxic."),
+    SignalEntry("toxicity", _BOTH, "Toxicity of the text: 0 harmless, 1 certainly toxic."),
+    SignalEntry("severe_toxicity", _BOTH, "Severe toxicity of the text; only with an imported Detoxify model."),
+    SignalEntry("obscene", _BOTH, "Obscenity of the text; only with an imported Detoxify model."),
+    SignalEntry("threat", _BOTH, "How much the text threatens; only with an imported Detoxify model."),
+    SignalEntry("insult", _BOTH, "How much the text insults; only with an imported Detoxify model."),
+    SignalEntry("identity_attack", _BOTH, "Hate of a group in the text; only with an imported Detoxify model."),
+    SignalEntry(
+        "sexual_explicit",
+        _BOTH,
+        "Sexually explicit language; only with Detoxify's `unbiased` or `multilingual` imported.",
+    ),
     SignalEntry(
         "context_novelty",
         (Side.OUTPUT,),
@@ -135,9 +147,7 @@ SIGNALS: tuple[SignalEntry, ...] = (
     ),
     SignalEntry("degeneration", (Side.OUTPUT,), "How broken the answer is: 1 when empty, cut off or repeating itself."),
     SignalEntry("injection", (Side.INPUT,), "How much the question tries to take the model over: 1 an attack."),
-    SignalEntry(
-        "pii", (Side.INPUT, Side.OUTPUT), "Gravest personal data in the text: 0.55 contact, 0.9 identity, 1 secret."
-    ),
+    SignalEntry("pii", _BOTH, "Gravest personal data in the text: 0.55 contact, 0.9 identity, 1 secret."),
     SignalEntry("refusal", (Side.OUTPUT,), "How much the answer declines: 0.45 does not know, 1 refuses."),
     SignalEntry("language", (Side.OUTPUT,), "Probability that the answer speaks another language than the question."),
     SignalEntry("format", (Side.OUTPUT,), "How far the answer is from the JSON or the tool call that was asked for."),
@@ -333,6 +343,24 @@ ENCODER_PACKS_HALVED = _counter(
 ENCODER_DEVICE_LOSSES = _counter(
     "assay_encoder_device_losses_total", "Times that the device failed and the CPU took over."
 )
+CASCADE_TEXTS = _counter("assay_cascade_texts_total", "Texts that the toxicity cascade's first stage read.")
+CASCADE_SENT = _counter("assay_cascade_sent_total", "Of them, those that scored above its threshold.")
+CASCADE_SAMPLED = _counter("assay_cascade_sampled_total", "Of the others, those drawn by chance for the full model.")
+CASCADE_FLAGGED_SENT = _counter("assay_cascade_flagged_sent_total", "Texts sent that the full model calls toxic.")
+CASCADE_FLAGGED_SAMPLED = _counter("assay_cascade_flagged_sampled_total", "Texts drawn that the full model flags.")
+CASCADE_FLAGGED_WEIGHTED = _counter(
+    "assay_cascade_flagged_weighted_total",
+    "Unbiased count of toxic texts: flagged sent, and flagged drawn by the inverse of their chance.",
+)
+CASCADE_RESCUED = _counter("assay_cascade_rescued_total", "Texts that only the fallback sent to the full model.")
+CASCADE_FALLS = _counter("assay_cascade_falls_total", "Times that live recall fell below its bound.")
+CASCADE_FALLEN = _gauge("assay_cascade_fallen", "1 while the full model reads everything, because recall is too low.")
+CASCADE_RECALL = _gauge("assay_cascade_recall", "Share of recent toxic texts that the first stage sends.")
+CASCADE_RECALL_LOW = _gauge("assay_cascade_recall_low", "Lower end of its 95 % interval.")
+CASCADE_RECALL_HIGH = _gauge("assay_cascade_recall_high", "Upper end of its 95 % interval.")
+CASCADE_RATE = _gauge("assay_cascade_toxic_ratio", "Unbiased share of texts that the full model would call toxic.")
+CASCADE_RATE_LOW = _gauge("assay_cascade_toxic_ratio_low", "Lower end of its 95 % interval.")
+CASCADE_RATE_HIGH = _gauge("assay_cascade_toxic_ratio_high", "Upper end of its 95 % interval.")
 APPENDS = _counter(
     "assay_appends_total",
     "Deltas offered to the chain: `won`, or `conflict` where another writer had taken the range.",
@@ -395,15 +423,24 @@ CHAIN_HEALTHY = _gauge("assay_chain_healthy", "1 while the chain's store answers
 READY = _gauge("assay_ready", "1 while the condition of /readyz holds.", "condition")
 BUILD_INFO = _gauge("assay_build_info", "Always 1.", "version", "python", "role")
 
-SUITE_COUNTS: dict[str, Metric] = {
-    "encoder_texts": ENCODER_TEXTS,
-    "encoder_cache_hits": ENCODER_CACHE_HITS,
-    "encoder_windows_skipped": ENCODER_WINDOWS_SKIPPED,
-    "encoder_tokens": ENCODER_TOKENS,
-    "encoder_packs_halved": ENCODER_PACKS_HALVED,
-    "encoder_device_losses": ENCODER_DEVICE_LOSSES,
-}
+_COUNTED = (
+    ENCODER_TEXTS, ENCODER_CACHE_HITS, ENCODER_WINDOWS_SKIPPED, ENCODER_TOKENS, ENCODER_PACKS_HALVED,
+    ENCODER_DEVICE_LOSSES, CASCADE_TEXTS, CASCADE_SENT, CASCADE_SAMPLED, CASCADE_FLAGGED_SENT,
+    CASCADE_FLAGGED_SAMPLED, CASCADE_FLAGGED_WEIGHTED, CASCADE_RESCUED, CASCADE_FALLS,
+)  # fmt: skip
+SUITE_COUNTS = {metric.name.removeprefix("assay_").removesuffix("_total"): metric for metric in _COUNTED}
 """What a suite counts in a batch (``SuiteScores.counts``), by its own names."""
+
+SUITE_GAUGES: dict[str, Metric] = {
+    "cascade_fallen": CASCADE_FALLEN,
+    "cascade_recall": CASCADE_RECALL,
+    "cascade_recall_low": CASCADE_RECALL_LOW,
+    "cascade_recall_high": CASCADE_RECALL_HIGH,
+    "cascade_rate": CASCADE_RATE,
+    "cascade_rate_low": CASCADE_RATE_LOW,
+    "cascade_rate_high": CASCADE_RATE_HIGH,
+}
+"""How a signal finds itself (``SuiteScores.gauges``), by the suite's own names."""
 
 _FIXED: tuple[Metric, ...] = tuple(value for value in dict(globals()).values() if isinstance(value, Metric))
 

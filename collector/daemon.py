@@ -328,14 +328,17 @@ def settle_heap() -> None:
 
 
 def _load_suite(config: Config) -> ScoringSuite:
+    from signals.cascade import CascadeOptions  # noqa: PLC0415 - as below
     from signals.suite import SuiteError, SuiteOptions, load_suite  # noqa: PLC0415 - torch, and role serve needs none
 
+    cascade = config.signals.cascade
     options = SuiteOptions(
         enabled=config.signals.enabled,
         device=config.signals.device,
         workers=config.signals.workers,
         detoxify=config.signals.detoxify,
         nli=config.signals.nli,
+        cascade=None if cascade is None else CascadeOptions(**cascade.model_dump()),
     )
     try:
         return load_suite(options)

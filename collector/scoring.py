@@ -40,6 +40,8 @@ class Scorer:
             self._telemetry.add("assay_signal_seconds_total", seconds, signal=signal)
         for name, count in scores.counts.items():
             self._telemetry.add(catalog.SUITE_COUNTS[name].name, count)
+        for name, value in scores.gauges.items():
+            self._telemetry.set(catalog.SUITE_GAUGES[name].name, value)
         return replace(scores, columns=tuple(_explain(column, calls) for column in scores.columns))
 
 

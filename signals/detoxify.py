@@ -40,6 +40,7 @@ WINDOW_TOKENS_MAX = 512
 OVERLAP_RATIO = 8  # a window shares an eighth of its tokens with the next
 CACHE_BYTES_MAX = 16 << 20
 TOXICITY = "toxicity"
+LABELS = (TOXICITY, "severe_toxicity", "obscene", "threat", "insult", "identity_attack", "sexual_explicit")
 
 _ARCHITECTURES = (
     "AlbertForSequenceClassification",
@@ -183,6 +184,8 @@ def _read_checkpoint(path: Path) -> tuple[dict[str, Any], list[str], dict[str, T
         raise WeightsError(f"{path} is not a Detoxify checkpoint: it lacks config or state_dict") from None
     if TOXICITY not in labels or len(labels) > arguments["num_classes"]:
         raise WeightsError(f"{path} has the labels {', '.join(labels)}: one of them must be {TOXICITY}")
+    if unknown := sorted(set(labels) - set(LABELS)):
+        raise WeightsError(f"{path} has labels that are no Detoxify label: {', '.join(unknown)}")
     if all(name.startswith("model.") for name in state):  # as the trainer saved it, not as it was published
         state = {name.removeprefix("model."): tensor for name, tensor in state.items()}
     return arguments, labels, state

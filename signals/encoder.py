@@ -20,8 +20,9 @@ from signals.runtime.weights import encoder_directory, file_sha256
 from signals.types import Floats
 
 DIMENSIONS = 384
-TONE_LAYER = 3  # its mean also leaves the encoder: it keeps the tone that the last layer trades for topic
-CACHE_BYTES_MAX = 64 << 20  # about 20,000 short texts
+TONE_LAYER = 3  # keeps the tone that the last layer trades for topic
+TAPS = (0, TONE_LAYER, 4, 6)  # layers whose means leave the encoder, the last layer last; 0 is the words alone
+CACHE_BYTES_MAX = 64 << 20  # about 10,000 short texts
 _NAMES = {torch.bfloat16: "bf16", torch.float32: "fp32"}
 
 
@@ -30,9 +31,18 @@ class Encoded:
     """Vectors of ``n`` texts, a row a window; the windows of a text are neighbours and in the text's order."""
 
     n: int
-    windows: Floats  # (w, 384) unit vectors of the last layer: topic and meaning
-    tones: Floats  # (w, 384) unit vectors of TONE_LAYER
+    layers: Floats  # (w, len(TAPS), 384) unit vectors of TAPS
     owner: npt.NDArray[np.int64]  # (w,) index of the text, ascending
+
+    @property
+    def windows(self) -> Floats:
+        """Unit vectors of the last layer, shape (w, 384): topic and meaning."""
+        return self.layers[:, -1]
+
+    @property
+    def tones(self) -> Floats:
+        """Unit vectors of TONE_LAYER, shape (w, 384)."""
+        return self.layers[:, TAPS.index(TONE_LAYER)]
 
     def mean(self) -> Floats:
         """One unit vector a text, shape (n, 384): the direction of the mean over its windows."""
@@ -56,7 +66,7 @@ class Encoded:
         owner = np.repeat(np.arange(len(texts)), counts)
         inside = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
         rows = np.repeat(starts[texts], counts) + inside
-        return Encoded(n=len(texts), windows=self.windows[rows], tones=self.tones[rows], owner=owner)
+        return Encoded(n=len(texts), layers=self.layers[rows], owner=owner)
 
 
 @dataclass(slots=True)
@@ -93,7 +103,7 @@ class Encoder:
         self.model = PackedBert(
             load_file(directory / "model.safetensors"),
             heads=shape["num_attention_heads"],
-            taps=(TONE_LAYER, shape["num_hidden_layers"]),
+            taps=TAPS,
             dtype=dtype,
         )
         self.runner = Runner(self.model, device=place, workers=workers or cores(), pack_tokens_max=pack_tokens_max)
@@ -109,8 +119,8 @@ class Encoder:
         known |= self._compute(missing)
         parts = [known[key] for key in keys]
         owner = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
-        stacked = np.concatenate(parts) if parts else np.zeros((0, 2, DIMENSIONS), dtype=np.float32)
-        return Encoded(n=len(texts), windows=stacked[:, 1], tones=stacked[:, 0], owner=owner)
+        stacked = np.concatenate(parts) if parts else np.zeros((0, len(TAPS), DIMENSIONS), dtype=np.float32)
+        return Encoded(n=len(texts), layers=stacked, owner=owner)
 
     def token_states(self, text: str, windows_max: int) -> tuple[Floats, Floats]:
         """Unit vectors of the last layer for each token of the first windows, (t, 384), and (t,) 1 where the token is

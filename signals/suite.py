@@ -35,6 +35,7 @@ from signals.runtime.weights import WeightsError
 from signals.types import Abstention, Bools, Depths, Embeddings, Exchange, ScoreColumn, ScoreSpec, SuiteScores
 
 if TYPE_CHECKING:
+    from signals.cascade import CascadeOptions
     from signals.encoder import Encoder
 
 T = TypeVar("T")
@@ -54,6 +55,7 @@ class SuiteOptions:
     workers: int = 0  # threads of the models on a CPU; 0: one a core
     detoxify: Path | None = None  # a folder made by `assay import-detoxify`; replaces the light toxicity head
     nli: Path | None = None  # a folder with a model of entailment or of unsupported spans; see signals.groundedness.nli
+    cascade: CascadeOptions | None = None  # the head clears what it can, the Detoxify model reads the rest
     pack_tokens_max: int = 0  # tokens of one forward pass; 0: 1,024 on a CPU, 32,768 on a GPU
     cache_bytes_max: int = 64 << 20  # of vectors of texts seen before
 
@@ -98,7 +100,12 @@ class Suite:
         failures.pop("encoder", None)  # the signals that stand on it are named
         counts = {name: total - before[name] for name, total in self._counts().items()}
         return SuiteScores(
-            columns=tuple(columns), embeddings=tuple(embeddings), failures=failures, seconds=seconds, counts=counts
+            columns=tuple(columns),
+            embeddings=tuple(embeddings),
+            failures=failures,
+            seconds=seconds,
+            counts=counts,
+            gauges={name: value for signal in self._signals for name, value in getattr(signal, "gauges", {}).items()},
         )
 
     def close(self) -> None:
@@ -126,10 +133,11 @@ class Suite:
             seconds[name] = self._clock() - start
 
     def _counts(self) -> dict[str, int]:
+        own = {name: total for signal in self._signals for name, total in getattr(signal, "counts", {}).items()}
         if self.encoder is None:
-            return {}
+            return own
         counts, runs = self.encoder.counts, self.encoder.runner.counts
-        return {
+        return own | {
             "encoder_texts": counts.texts,
             "encoder_cache_hits": counts.cache_hits,
             "encoder_windows_skipped": counts.windows_skipped,
@@ -166,18 +174,23 @@ def _toxicity(loader: _Loader) -> Signal:
 
     options = loader.options
     if options.detoxify is None:
+        if options.cascade is not None:
+            raise SuiteError("a cascade needs a Detoxify model: import one and name its folder")
         return ToxicityHead(loader.encoder)
     from signals.detoxify import DetoxifyModel  # noqa: PLC0415 - transformers
 
-    return ToxicityModel(
-        DetoxifyModel(
-            options.detoxify,
-            device=options.device,
-            precision=options.precision,
-            workers=options.workers,
-            pack_tokens_max=options.pack_tokens_max,
-        )
+    model = DetoxifyModel(
+        options.detoxify,
+        device=options.device,
+        precision=options.precision,
+        workers=options.workers,
+        pack_tokens_max=options.pack_tokens_max,
     )
+    if options.cascade is None:
+        return ToxicityModel(model)
+    from signals.cascade import Cascade  # noqa: PLC0415 - scipy
+
+    return Cascade(ToxicityHead(loader.encoder), model, options.cascade)
 
 
 def _nli(loader: _Loader) -> Signal:

@@ -1,8 +1,16 @@
-"""Toxicity of both texts: a light head on the shared encoder, or a Detoxify model where one was imported."""
+"""Toxicity of both texts: a light head on the shared encoder, or the labels of an imported Detoxify model.
+
+The head is a logistic regression on the means of the encoder's layers TAPS; the score of a text is that of its worst
+window, calibrated to the mixture of its training sets. A text in disguise (what ``normalise.plain`` undoes) is also
+read in its plain form, and the worse of the two counts. The head knows English alone: what the language identifier is
+sure to be another language gets half its probability, and so is never a warning at the default threshold.
+``signals/heads/toxicity-v2.md`` says on what it was fitted, how well it does and where it fails.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,21 +19,22 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from signals.batch import Batch, Costly, column
-from signals.encoder import DIMENSIONS, TONE_LAYER, Encoded, Encoder
+from signals.encoder import DIMENSIONS, TAPS, Encoded, Encoder
+from signals.language import language
+from signals.normalise import plain, spelled
 from signals.runtime.weights import WeightsError, file_sha256
 from signals.types import Embeddings, Floats, ScoreColumn, ScoreSpec, Side
 
 if TYPE_CHECKING:
     from signals.detoxify import DetoxifyModel
 
-HEAD = "toxicity-v1"
+HEAD = "toxicity-v2"
+SUSPECT = 0.2  # below, nobody looks at the language
+FOREIGN = 0.9  # probability of another language than English
 
 
 class ToxicityHead:
-    """Logistic regression on the encoder's tone and meaning vectors; the score is that of the worst window.
-
-    ``signals/heads/toxicity-v1.md`` says on what it was fitted, how well it does and where it fails.
-    """
+    """The light head; :meth:`probabilities` for vectors, :meth:`judge` for the texts of a batch."""
 
     name = "toxicity"
     costly = Costly.SHARED_PASS
@@ -34,35 +43,53 @@ class ToxicityHead:
         """Raises WeightsError where the head does not fit its card or the encoder."""
         card = card or Path(str(files("signals") / "heads" / f"{HEAD}.json"))
         weights = card.with_suffix(".safetensors")
-        facts = read_card(card, weights)
-        if facts["encoder_sha256"] != encoder.weights or facts["tone_layer"] != TONE_LAYER:
+        self.facts = read_card(card, weights)
+        if self.facts["encoder_sha256"] != encoder.weights or tuple(self.facts["taps"]) != TAPS:
             raise WeightsError(f"{weights.name} was fitted on another encoder: train it again (see {card.stem}.md)")
         with safe_open(weights, "np") as file:
-            self._tone, self._meaning = file.get_tensor("tone"), file.get_tensor("meaning")
-            self._bias = float(file.get_tensor("bias")[0])
-        if self._tone.shape != (DIMENSIONS,) or self._meaning.shape != (DIMENSIONS,):
+            self._layers, self._bias = file.get_tensor("layers"), float(file.get_tensor("bias")[0])
+        if self._layers.shape != (len(TAPS), DIMENSIONS):
             raise WeightsError(f"{weights.name} has vectors of another length than the encoder's")
-        version, short = f"head-{facts['version']}-{encoder.version.rsplit('-', 1)[1]}", facts["sha256"][:8]
+        self._encoder = encoder
+        version, short = f"head-{self.facts['version']}-{encoder.version.rsplit('-', 1)[1]}", self.facts["sha256"][:8]
         self.specs = tuple(ScoreSpec(signal="toxicity", side=side, version=version, weights=short) for side in Side)
 
     def score(self, batch: Batch) -> tuple[ScoreColumn, ...]:
         return tuple(
-            column(spec, batch.abstentions(spec.side), self.probabilities(batch.encoded(spec.side)))
+            column(
+                spec,
+                batch.abstentions(spec.side),
+                damped(batch.wanted(spec.side), self.judge(batch, spec.side)),
+            )
             for spec in self.specs
         )
 
+    def judge(self, batch: Batch, side: Side) -> Floats:
+        """The calibrated probability of each text of a side that is not left out, shape (n,)."""
+        probabilities = self.probabilities(batch.encoded(side))
+        bare = {row: text for row, found in enumerate(batch.wanted(side)) if (text := undisguised(found)) is not None}
+        if bare:
+            rows = list(bare)
+            again = self.probabilities(self._encoder.encode(list(bare.values())))
+            probabilities[rows] = np.maximum(probabilities[rows], again)
+        return probabilities
+
     def probabilities(self, encoded: Encoded) -> Floats:
-        """The calibrated probability of each text, shape (n,)."""
+        """The calibrated probability of each text as it came, shape (n,)."""
         # sums of rows, not a product: a row's result then does not depend on how many rows there are
-        logits = (encoded.tones * self._tone).sum(1) + (encoded.windows * self._meaning).sum(1) + self._bias
+        logits = (encoded.layers * self._layers).reshape(-1, self._layers.size).sum(1) + self._bias
         return np.asarray(1 / (1 + np.exp(-encoded.highest(logits))), dtype=np.float32)
+
+    def weights(self) -> tuple[Floats, float]:
+        """Weights by layer and dimension, shape (len(TAPS), 384), and the bias; of the calibrated logit."""
+        return self._layers, self._bias
 
     def embed(self, batch: Batch) -> tuple[Embeddings, ...]:  # noqa: ARG002 - it has no vectors of its own
         return ()
 
 
 class ToxicityModel:
-    """The toxicity label of an imported Detoxify model, for both texts."""
+    """Every label of an imported Detoxify model, for both texts."""
 
     name = "toxicity"
     costly = Costly.OWN_MODEL
@@ -70,19 +97,21 @@ class ToxicityModel:
     def __init__(self, model: DetoxifyModel) -> None:
         self._model = model
         self.specs = tuple(
-            ScoreSpec(signal="toxicity", side=side, version=model.version, weights=model.weights) for side in Side
+            ScoreSpec(signal=label, side=side, version=model.version, weights=model.weights)
+            for label in model.labels
+            for side in Side
         )
 
     def score(self, batch: Batch) -> tuple[ScoreColumn, ...]:
         wanted = {side: batch.wanted(side) for side in Side}
         distinct = list(dict.fromkeys(text for texts in wanted.values() for text in texts))
-        scores = dict(zip(distinct, self._model.predict(distinct)[:, self._model.toxicity], strict=True))
+        rows = dict(zip(distinct, self._model.predict(distinct), strict=True))
+        labels = {
+            side: np.array([rows[text] for text in texts], dtype=np.float32).reshape(-1, len(self._model.labels))
+            for side, texts in wanted.items()
+        }
         return tuple(
-            column(
-                spec,
-                batch.abstentions(spec.side),
-                np.array([scores[text] for text in wanted[spec.side]], dtype=np.float32),
-            )
+            column(spec, batch.abstentions(spec.side), labels[spec.side][:, self._model.labels.index(spec.signal)])
             for spec in self.specs
         )
 
@@ -92,6 +121,22 @@ class ToxicityModel:
     def close(self) -> None:
         """Stop the model's workers; safe twice."""
         self._model.close()
+
+
+def undisguised(text: str) -> str | None:
+    """The plain form of a text in disguise; None for one without."""
+    bare = plain(text)
+    return spelled(bare.text) if bare.undone else None
+
+
+def damped(texts: Sequence[str], probabilities: Floats) -> Floats:
+    """The probabilities of a head that reads English, halved where it cannot read."""
+    out = probabilities.copy()
+    for row in np.flatnonzero(out > SUSPECT).tolist():
+        found = language(texts[row])
+        if found is not None and found[0] != "en" and found[1] > FOREIGN:
+            out[row] /= 2
+    return out
 
 
 def read_card(card: Path, weights: Path) -> dict[str, Any]:

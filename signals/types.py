@@ -105,7 +105,8 @@ class SuiteScores:
     embeddings: tuple[Embeddings, ...] = ()
     failures: dict[str, str] = field(default_factory=dict)  # signal -> exception type; its column abstains
     seconds: dict[str, float] = field(default_factory=dict)  # signal (and "encoder") -> wall seconds
-    counts: dict[str, int] = field(default_factory=dict)  # what the encoder did in this batch, by name
+    counts: dict[str, int] = field(default_factory=dict)  # what encoder and signals did in this batch, by name
+    gauges: dict[str, float] = field(default_factory=dict)  # how a signal finds itself now, by name; NaN: unknown
 
 
 class ScoringSuite(Protocol):

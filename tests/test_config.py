@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from collector.cli import main
-from collector.config import Config, ConfigError, Secret, load_config
+from collector.config import Config, ConfigError, Secret, SignalsConfig, load_config
 
 ROOT = Path(__file__).resolve().parents[1]
 MINIMAL = "source: {otlp: {port: 0}}\n"
@@ -75,6 +75,15 @@ def test_every_problem_is_in_one_message(tmp_path: Path) -> None:
     } <= set(places)
     assert "no such setting" in places["rolle"]
     assert "NO_SUCH_VARIABLE" in places["source.kafka.tls.key_password"]
+
+
+def test_a_cascade_needs_a_model_and_a_bound_that_its_recall_can_keep(tmp_path: Path) -> None:
+    with pytest.raises(ValidationError, match="cascade needs detoxify"):
+        SignalsConfig.model_validate({"cascade": {}})
+    with pytest.raises(ValidationError, match="recall_min <= recall_percent"):
+        SignalsConfig.model_validate({"detoxify": tmp_path, "cascade": {"recall_percent": 90, "recall_min": 0.95}})
+    with pytest.raises(ValidationError, match="recall_percent"):
+        SignalsConfig.model_validate({"detoxify": tmp_path, "cascade": {"recall_percent": 97}})
 
 
 def test_thresholds_and_windows_must_rise(tmp_path: Path) -> None:

@@ -12,16 +12,19 @@ _SOURCES = {
     "openai_mod": ("MIT", "github.com/openai/moderation-api-release", "prompts to a language model"),
     "hatecheck": ("CC-BY-4.0", "github.com/paul-rottger/hatecheck-data", "functional tests of hate detection"),
     "halueval_general": ("MIT", "github.com/RUCAIBox/HaluEval", "requests and answers, taken as harmless"),
+    "hard_cases": ("Apache-2.0", "bench/heads/hard_cases.py", "counter-speech, negation, profanity, in pairs"),
 }
 
-_HEAD = """# toxicity, version 1
+_HEAD = """# toxicity, version 2
 
-A logistic regression on two vectors that the shared MiniLM encoder gives for each window of 256 tokens: the mean of
-layer {tone_layer} and the mean of the last layer. The score of a text is that of its worst window. It is the embedded
-default where no Detoxify model was imported (`assay import-detoxify`).
+A logistic regression on the means of layers {taps} that the shared MiniLM encoder gives for each window of 256 tokens
+(0 is the words alone). The score of a text is that of its worst window, or of its plain form where it was disguised.
+It is the embedded default where no Detoxify model was imported (`assay import-detoxify`), and the first stage of the
+cascade where one was (`signals.cascade`).
 
-Weights: `toxicity-v1.safetensors`, sha256 `{sha256}`, fitted on `{encoder}`.
-Seed {seed}, L2 {l2}, weight of the harmless traffic {clean_weight}; Apache-2.0, as the rest of Assay.
+Weights: `toxicity-v2.safetensors`, sha256 `{sha256}`, fitted on `{encoder}`.
+Seed {seed}, L2 {l2}, weight of the harmless traffic {clean_weight}, of the hard cases {hard_weight}; Apache-2.0, as
+the rest of Assay.
 Retrain: `python -m bench.heads.train_toxicity --data FOLDER` (it writes weights, numbers and this card; the encoder
 and seed fixed, it gives the same weights on the same kind of CPU).
 
@@ -36,7 +39,8 @@ its raters hardly agree, so a label says little). Rows are split by a hash of th
 
 ## Measured
 "Validation" rows were seen by neither fit nor calibration. "Left out whole" refits without any row of that set: what
-to expect on traffic unlike the training sets. Intervals: 95%, 1,000 resamples of rows.
+to expect on traffic unlike the training sets. Intervals: 95%, 1,000 resamples of rows. All of it is the head alone,
+before the halving for other languages than English.
 
 | on | rows | toxic | AUROC | interval | average precision | calibration error | recall at .5 | harmless flagged at .5 |
 |---|---|---|---|---|---|---|---|---|
@@ -49,14 +53,21 @@ On {n} harmless requests and answers of assistants that neither fit nor calibrat
 The probability is calibrated to the mixture of the sets above, which is far more toxic than ordinary traffic: read .5
 as "as likely as not among texts like these", and set alert thresholds on rates, not on single calls.
 
+## As the first stage of the cascade
+Thresholds keep the recall over the toxic calibration rows of the fitted sets, row by row. On traffic unlike them recall
+is another: that is what the cascade's live recall is for. "Sent" is the share of the harmless validation traffic above.
+
+| recall | threshold | harmless sent to the full model |
+|---|---|---|
+{cascade}
 ## Where it fails
 HateCheck, share of right verdicts at .5 on the validation rows, worst first: {worst}.
 
-English only: harmless sentences of other languages can score near .5, so import Detoxify's multilingual model for
-them. A short insult in a long window of calm words is diluted by their mean. It judges tone and topic of a passage,
-not who says it to whom: counter-speech, quotes, reclaimed words and talk *about* violence or hatred are often scored
-as toxic. Labels of the sets disagree with each other about what toxic means (any moderated category in openai_mod,
-offensive words in davidson).
+English only: a text that the language identifier is sure is another language gets half its probability, so that it
+never warns at .5; import Detoxify's multilingual model for such texts. A short insult in a long window of calm words
+is diluted by their mean. It judges tone and topic of a passage, not who says it to whom: counter-speech, quotes,
+reclaimed words and talk *about* violence or hatred are often scored as toxic. Labels of the sets disagree with each
+other about what toxic means (any moderated category in openai_mod, offensive words in davidson).
 """
 
 
@@ -77,5 +88,15 @@ def write_card(facts: dict[str, Any], path: Path) -> None:
         f"{kind} {share:.0%}" for kind, share in sorted(facts["hatecheck"].items(), key=lambda x: x[1])[:8]
     )
     clean = facts["clean_traffic"]
-    limits = _LIMITS.format(n=clean["n"], half=clean["flagged_at_0.5"], high=clean["flagged_at_0.8"], worst=worst)
-    path.write_text(_HEAD.format(**facts) + rows + _MEASURED + measured + limits, encoding="utf-8")
+    limits = _LIMITS.format(
+        n=clean["n"],
+        half=clean["flagged_at_0.5"],
+        high=clean["flagged_at_0.8"],
+        worst=worst,
+        cascade="".join(
+            f"| {stage['recall_percent']}% | {stage['threshold']:.4f} | {stage['clean_sent']:.2%} |\n"
+            for stage in facts["cascade"]
+        ),
+    )
+    head = _HEAD.format(**{**facts, "taps": ", ".join(map(str, facts["taps"]))})
+    path.write_text(head + rows + _MEASURED + measured + limits, encoding="utf-8")

@@ -17,7 +17,7 @@ from signals.encoder import Encoder
 class Vectors:
     """Texts as their windows' vectors, tone and meaning side by side."""
 
-    features: npt.NDArray[np.float32]  # (windows, 768)
+    features: npt.NDArray[np.float32]  # (windows, d)
     owner: npt.NDArray[np.int64]  # (windows,) index of the text, ascending
 
     @property
@@ -29,7 +29,7 @@ class Vectors:
         return Vectors(self.features[rows], (np.cumsum(keep) - 1)[self.owner[rows]])
 
     def means(self) -> npt.NDArray[np.float32]:
-        """One unit vector a text, of the meaning half."""
+        """One unit vector a text, of the meaning half; only of features that are tone and meaning."""
         total = np.zeros((self.n, self.features.shape[1] // 2), dtype=np.float32)
         np.add.at(total, self.owner, self.features[:, total.shape[1] :])
         return np.asarray(total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-12), dtype=np.float32)
@@ -37,7 +37,7 @@ class Vectors:
 
 @dataclass(frozen=True, slots=True)
 class Linear:
-    weight: npt.NDArray[np.float32]  # (768,)
+    weight: npt.NDArray[np.float32]  # (d,)
     bias: float
 
     def logits(self, vectors: Vectors) -> npt.NDArray[np.float64]:
@@ -60,17 +60,21 @@ def joined(parts: Sequence[Vectors]) -> Vectors:
     )
 
 
-def fit(vectors: Vectors, labels: npt.NDArray[np.bool_], *, l2: float) -> Linear:
-    """Every text weighs the same; ``l2`` times the squared weights is added to the mean loss."""
+def fit(
+    vectors: Vectors, labels: npt.NDArray[np.bool_], *, l2: float, shares: npt.NDArray[np.float64] | None = None
+) -> Linear:
+    """Each text weighs by its share of 1, by default the same; ``l2`` times the squared weights joins the loss."""
     features, owner = torch.from_numpy(vectors.features), torch.from_numpy(vectors.owner)
     targets = torch.from_numpy(labels.astype(np.float32))
+    weights = torch.full((len(labels),), 1 / len(labels)) if shares is None else torch.from_numpy(shares).float()
     weight, bias = torch.zeros(features.shape[1], requires_grad=True), torch.zeros(1, requires_grad=True)
     optimiser = torch.optim.LBFGS([weight, bias], max_iter=200, line_search_fn="strong_wolfe")
 
     def closure() -> torch.Tensor:
         optimiser.zero_grad()
         logits = torch.full((len(targets),), -1e9).scatter_reduce(0, owner, features @ weight + bias, "amax")
-        loss = nn.binary_cross_entropy_with_logits(logits, targets) + l2 * weight.square().sum()
+        loss = nn.binary_cross_entropy_with_logits(logits, targets, weights, reduction="sum")
+        loss = loss + l2 * weight.square().sum()
         loss.backward()
         return loss
 

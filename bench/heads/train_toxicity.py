@@ -6,135 +6,47 @@ Rows are split by a hash of the text: 80% fit, 10% calibrate, 10% validate; the 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
-import torch.nn.functional as nn
 from safetensors.numpy import save_file
 
 from bench.heads.card import write_card
-from bench.measures import DATA, auroc, average_precision, calibration_error, interval, read_set
-from signals.encoder import TONE_LAYER, Encoded, Encoder
+from bench.heads.linear import Linear
+from bench.heads.toxicity import (
+    CLEAN,
+    CLEAN_WEIGHT,
+    EVALUATED,
+    FITTED,
+    HARD,
+    HARD_WEIGHT,
+    L2,
+    RECALLS,
+    SEED,
+    SEEN,
+    Rows,
+    calibrate,
+    fit_head,
+    hash_of,
+    load,
+    probabilities,
+    threshold_for,
+)
+from bench.measures import DATA, auroc, average_precision, calibration_error, interval
+from signals.encoder import DIMENSIONS, TAPS, Encoder
 from signals.runtime.weights import file_sha256
+from signals.toxicity import HEAD
 
-FITTED = ("davidson", "surge", "toxigen_seed", "openai_mod", "hatecheck")
-EVALUATED = ("wikitalk", "stormfront", "civil_toxicspans")  # share-alike, or all pre-filtered as toxic: never fitted
-CLEAN = "halueval_general"  # requests to an assistant and its answers, taken as harmless
-CLEAN_WEIGHT = 0.3  # of the loss, against 1 for each labelled set on average
-L2 = 1e-4
-SEED = 0
 HEADS = Path(__file__).resolve().parents[2] / "signals" / "heads"
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """Texts of one set as vectors, with labels and the part each belongs to (0 fit, 1 calibrate, 2 validate)."""
-
-    features: torch.Tensor  # (windows, 768)
-    owner: torch.Tensor  # (windows,)
-    labels: torch.Tensor  # (texts,)
-    part: npt.NDArray[np.int64]
-    groups: tuple[str, ...]
-
-    def only(self, keep: npt.NDArray[np.bool_]) -> Rows:
-        number = torch.from_numpy(np.cumsum(keep) - 1)
-        rows = torch.from_numpy(keep)[self.owner]
-        groups = tuple(group for group, kept in zip(self.groups, keep, strict=True) if kept)
-        chosen = torch.from_numpy(keep)
-        return Rows(self.features[rows], number[self.owner[rows]], self.labels[chosen], self.part[keep], groups)
-
-
-@dataclass(frozen=True, slots=True)
-class Fit:
-    weight: torch.Tensor  # (768,)
-    bias: float
-
-    def logits(self, rows: Rows) -> torch.Tensor:
-        return highest(rows.features @ self.weight + self.bias, rows.owner, len(rows.labels))
-
-
-def part_of(text: str) -> int:
-    """Equal texts, up to case and spaces, always fall into one part."""
-    byte = hashlib.sha256(" ".join(text.lower().split()).encode()).digest()[0]
-    return 0 if byte < 205 else 1 if byte < 230 else 2
-
-
-def highest(logits: torch.Tensor, owner: torch.Tensor, n: int) -> torch.Tensor:
-    return torch.full((n,), -1e9).scatter_reduce(0, owner, logits, "amax")
-
-
-def rows_of(encoded: Encoded, texts: list[str], labels: list[bool], groups: list[str]) -> Rows:
-    return Rows(
-        torch.from_numpy(np.concatenate((encoded.tones, encoded.windows), axis=1)),
-        torch.from_numpy(encoded.owner),
-        torch.tensor(labels, dtype=torch.float32),
-        np.array([part_of(text) for text in texts]),
-        tuple(groups),
-    )
-
-
-def load(encoder: Encoder, name: str, data: Path) -> Rows:
-    raw = read_set(name, data)
-    if name == CLEAN:
-        texts = [row["question"] for row in raw] + [row["response"] for row in raw]
-        return rows_of(encoder.encode(texts), texts, [False] * len(texts), [""] * len(texts))
-    texts = [row["text"] for row in raw]
-    groups = [row.get("functionality", "") for row in raw]
-    return rows_of(encoder.encode(texts), texts, [bool(row["label"]) for row in raw], groups)
-
-
-def fit(sets: list[Rows], clean: Rows) -> Fit:
-    """Logistic regression on the worst window of each text; a set weighs by the root of its size."""
-    masses = [len(rows.labels) ** 0.5 for rows in sets] + [
-        CLEAN_WEIGHT * sum(len(r.labels) ** 0.5 for r in sets) / len(sets)
-    ]
-    every = [*sets, clean]
-    counts = [len(rows.labels) for rows in every]
-    shares = torch.cat([torch.full((n,), mass / n) for n, mass in zip(counts, masses, strict=True)])
-    starts = np.cumsum([0, *counts])[:-1].tolist()
-    owner = torch.cat([rows.owner + start for rows, start in zip(every, starts, strict=True)])
-    features, labels = torch.cat([rows.features for rows in every]), torch.cat([rows.labels for rows in every])
-    shares /= shares.sum()
-    weight, bias = torch.zeros(features.shape[1], requires_grad=True), torch.zeros(1, requires_grad=True)
-    optimiser = torch.optim.LBFGS([weight, bias], max_iter=150, line_search_fn="strong_wolfe")
-
-    def closure() -> torch.Tensor:
-        optimiser.zero_grad()
-        logits = highest(features @ weight + bias, owner, len(labels))
-        loss = (nn.binary_cross_entropy_with_logits(logits, labels, reduction="none") * shares).sum()
-        loss = loss + L2 * weight.square().sum()
-        loss.backward()
-        return loss
-
-    optimiser.step(closure)
-    return Fit(weight.detach(), float(bias.detach()))
-
-
-def calibrate(model: Fit, sets: list[Rows]) -> Fit:
-    """Platt's scaling on rows that the fit has not seen, folded into the weights."""
-    logits, labels = torch.cat([model.logits(rows) for rows in sets]), torch.cat([rows.labels for rows in sets])
-    scale, shift = torch.ones(1, requires_grad=True), torch.zeros(1, requires_grad=True)
-    optimiser = torch.optim.LBFGS([scale, shift], max_iter=100, line_search_fn="strong_wolfe")
-
-    def closure() -> torch.Tensor:
-        optimiser.zero_grad()
-        loss = nn.binary_cross_entropy_with_logits(logits * scale + shift, labels)
-        loss.backward()
-        return loss
-
-    optimiser.step(closure)
-    factor = float(scale.detach())
-    return Fit(model.weight * factor, model.bias * factor + float(shift.detach()))
-
-
-def measured(model: Fit, sets: list[Rows]) -> dict[str, float | int | list[float]]:
-    labels = torch.cat([rows.labels for rows in sets]).numpy().astype(bool)
-    scores = torch.cat([model.logits(rows) for rows in sets]).sigmoid().double().numpy()
+def measured(model: Linear, sets: Sequence[Rows]) -> dict[str, float | int | list[float]]:
+    labels = np.concatenate([rows.labels for rows in sets])
+    scores = np.concatenate([probabilities(model, rows) for rows in sets])
     low, high = interval(labels, scores, seed=SEED)
     return {
         "n": len(labels),
@@ -148,11 +60,26 @@ def measured(model: Fit, sets: list[Rows]) -> dict[str, float | int | list[float
     }
 
 
-def functionalities(model: Fit, rows: Rows) -> dict[str, float]:
+def functionalities(model: Linear, rows: Rows) -> dict[str, float]:
     """HateCheck: share of right verdicts at 0.5 for each kind of case."""
-    right = ((model.logits(rows) > 0) == (rows.labels > 0)).numpy()
-    kinds = np.array(rows.groups)
-    return {kind: round(float(right[kinds == kind].mean()), 3) for kind in sorted(set(rows.groups))}
+    right = (probabilities(model, rows) > 0.5) == rows.labels
+    kinds = np.array(rows.kinds)
+    return {kind: round(float(right[kinds == kind].mean()), 3) for kind in sorted(set(rows.kinds))}
+
+
+def thresholds(model: Linear, toxic: Sequence[Rows], clean: Rows) -> list[dict[str, float]]:
+    """For each recall the threshold that keeps it over ``toxic``, and the share of ``clean`` that it sends on."""
+    found = np.concatenate([probabilities(model, rows)[rows.labels] for rows in toxic])
+    calm = probabilities(model, clean)
+    edges = {recall: threshold_for(recall / 100, found) for recall in RECALLS}
+    return [
+        {
+            "recall_percent": recall,
+            "threshold": round(edge, 6),
+            "clean_sent": round(float((calm >= edge).mean()), 4),
+        }
+        for recall, edge in edges.items()
+    ]
 
 
 def main() -> None:
@@ -162,13 +89,13 @@ def main() -> None:
     args = parser.parse_args()
     torch.manual_seed(SEED)
     encoder = Encoder(device="cpu")
-    sets = {name: load(encoder, name, args.data) for name in (*FITTED, *EVALUATED, CLEAN)}
+    sets = {name: load(encoder, name, args.data) for name in (*FITTED, *EVALUATED, CLEAN, HARD)}
     encoder.close()
-    parts = [{name: rows.only(rows.part == part) for name, rows in sets.items()} for part in range(3)]
+    fitted, calibrating, held = ({name: sets[name].part(part) for name in (*FITTED, CLEAN)} for part in range(3))
     model = calibrate(
-        fit([parts[0][name] for name in FITTED], parts[0][CLEAN]), [parts[1][name] for name in (*FITTED, CLEAN)]
+        fit_head([fitted[name] for name in FITTED], fitted[CLEAN], sets[HARD]),
+        [calibrating[name] for name in (*FITTED, CLEAN)],
     )
-    held = parts[2]
     report = {
         "validation, fitted sets": measured(model, [held[name] for name in FITTED]),
         "validation, fitted sets with wikitalk and stormfront": measured(
@@ -179,44 +106,45 @@ def main() -> None:
     }
     for name in FITTED:
         others = [sets[other] for other in FITTED if other != name]
-        report[f"left out whole, {name}"] = measured(fit(others, sets[CLEAN]), [sets[name]])
-    clean = model.logits(held[CLEAN]).sigmoid().numpy()
-    passed = {f"flagged_at_{edge}": round(float((clean > edge).mean()), 4) for edge in (0.5, 0.8)}
-    output = args.output / "toxicity-v1.safetensors"
+        report[f"left out whole, {name}"] = measured(fit_head(others, sets[CLEAN], sets[HARD]), [sets[name]])
+    clean = probabilities(model, held[CLEAN])
+    output = args.output / f"{HEAD}.safetensors"
     save_file(
         {
-            "tone": model.weight[:384].numpy(),
-            "meaning": model.weight[384:].numpy(),
+            "layers": model.weight.reshape(len(TAPS), DIMENSIONS),
             "bias": np.array([model.bias], dtype=np.float32),
         },
         output,
     )
     output.chmod(0o644)  # safetensors writes for the owner alone; the wheel is for everyone
-    facts = {
+    np.save(SEEN, np.unique([hash_of(text) for rows in fitted.values() for text in rows.texts]).astype(np.uint32))
+    facts: dict[str, Any] = {
         "name": "toxicity",
-        "version": "1",
+        "version": "2",
         "sha256": file_sha256(output),
         "encoder": encoder.version,
         "encoder_sha256": encoder.weights,
-        "tone_layer": TONE_LAYER,
+        "taps": TAPS,
         "seed": SEED,
         "l2": L2,
         "clean_weight": CLEAN_WEIGHT,
+        "hard_weight": HARD_WEIGHT,
         "rows": {
-            name: {
-                "fit": len(parts[0][name].labels),
-                "calibrate": len(parts[1][name].labels),
-                "validate": len(held[name].labels),
-            }
+            name: {"fit": len(fitted[name]), "calibrate": len(calibrating[name]), "validate": len(held[name])}
             for name in (*FITTED, CLEAN)
-        },
+        }
+        | {HARD: {"fit": len(sets[HARD]), "calibrate": 0, "validate": 0}},
+        "cascade": thresholds(model, [calibrating[name] for name in FITTED], held[CLEAN]),
         "measured": report,
-        "clean_traffic": {"n": len(clean), **passed},
+        "clean_traffic": {
+            "n": len(clean),
+            **{f"flagged_at_{edge}": round(float((clean > edge).mean()), 4) for edge in (0.5, 0.8)},
+        },
         "hatecheck": functionalities(model, held["hatecheck"]),
     }
-    (args.output / "toxicity-v1.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
-    write_card(facts, args.output / "toxicity-v1.md")
-    print((args.output / "toxicity-v1.md").read_text(encoding="utf-8"))
+    (args.output / f"{HEAD}.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    write_card(facts, args.output / f"{HEAD}.md")
+    print((args.output / f"{HEAD}.md").read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from collector.config.load import load_config
 from collector.config.sections import (
     AccessConfig,
     BaselineConfig,
+    CascadeConfig,
     ChainConfig,
     Config,
     EvaluationsConfig,
@@ -28,6 +29,7 @@ from collector.config.sections import (
 __all__ = [
     "AccessConfig",
     "BaselineConfig",
+    "CascadeConfig",
     "ChainConfig",
     "Config",
     "ConfigError",

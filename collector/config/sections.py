@@ -160,6 +160,23 @@ class JoinConfig(_Section):
         return self
 
 
+class CascadeConfig(_Section):
+    recall_percent: Literal[90, 95, 99] = 95
+    """Share of toxic texts that the light head must send on; its threshold for each stands in its card."""
+    recall_min: Annotated[float, Field(gt=0, lt=1)] = 0.9
+    """Where live recall is provably below, the full model reads everything until it is back."""
+    bypass_one_in: Annotated[int, Field(ge=2, le=1_000)] = 50
+    """One in so many of the texts that the head clears is read by the full model all the same."""
+    salt: str = "assay"
+    """Decides which; the same for a fleet."""
+
+    @model_validator(mode="after")
+    def _rising(self) -> CascadeConfig:
+        if self.recall_min > self.recall_percent / 100:
+            raise ValueError("recall_min <= recall_percent / 100 must hold")
+        return self
+
+
 class SignalsConfig(_Section):
     enabled: tuple[str, ...] | None = None
     """Names of signals; none: all."""
@@ -173,10 +190,18 @@ class SignalsConfig(_Section):
     """A directory made by `assay import-detoxify`."""
     nli: ExistingDirectory | None = None
     """A directory with an entailment model and its SHA256SUMS, for flagged answers."""
+    cascade: CascadeConfig | None = None
+    """The light head clears what it can, and `detoxify` reads the rest."""
     warn_at: Annotated[float, Field(ge=0, le=1)] = 0.5
     """A score above counts as a warning."""
     critical_at: Annotated[float, Field(ge=0, le=1)] = 0.8
     """… and above as critical."""
+
+    @model_validator(mode="after")
+    def _cascade_ends_in_a_model(self) -> SignalsConfig:
+        if self.cascade is not None and self.detoxify is None:
+            raise ValueError("cascade needs detoxify: a directory made by `assay import-detoxify`")
+        return self
 
     @model_validator(mode="after")
     def _rising(self) -> SignalsConfig:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from signals.cascade import CascadeOptions
 from signals.detoxify import import_checkpoint
 from signals.encoder import Encoder
 from signals.suite import Suite, SuiteOptions, load_suite
@@ -26,11 +28,28 @@ def encoder(suite: Suite) -> Encoder:
 
 
 @pytest.fixture(scope="session")
-def detoxify_suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Suite]:
-    """The whole suite with a small Detoxify model of random weights in place of the head."""
+def detoxify_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small Detoxify model of random weights, imported."""
     home = tmp_path_factory.mktemp("detoxify")
     base = make_base("bert", home / "base")
     import_checkpoint(make_checkpoint("bert", base, home / "toxic.ckpt"), base, home / "imported")
-    suite = load_suite(SuiteOptions(device="cpu", workers=1, detoxify=home / "imported"))
+    return home / "imported"
+
+
+@pytest.fixture(scope="session")
+def detoxify_suite(detoxify_folder: Path) -> Iterator[Suite]:
+    """The whole suite with that model in place of the head."""
+    suite = load_suite(SuiteOptions(device="cpu", workers=1, detoxify=detoxify_folder))
+    yield suite
+    suite.close()
+
+
+@pytest.fixture(scope="session")
+def cascade_suite(detoxify_folder: Path) -> Iterator[Suite]:
+    """Toxicity alone, by the head and that model."""
+    options = SuiteOptions(
+        enabled=("toxicity",), device="cpu", workers=1, detoxify=detoxify_folder, cascade=CascadeOptions()
+    )
+    suite = load_suite(options)
     yield suite
     suite.close()

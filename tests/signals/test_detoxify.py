@@ -19,7 +19,7 @@ from collector.cli import main
 from signals.detoxify import FILES, DetoxifyModel, import_checkpoint
 from signals.runtime.weights import WeightsError
 from signals.suite import SuiteError, SuiteOptions, load_suite
-from signals.types import Exchange
+from signals.types import Exchange, Side
 from tests.signals.checkpoints import KINDS, make_base, make_checkpoint
 from tests.signals.texts import LANGUAGES, ODD
 
@@ -90,10 +90,11 @@ def test_the_manifest_keeps_every_label_by_its_common_name(folder: Path) -> None
     assert sorted(path.name for path in folder.iterdir()) == sorted([*FILES, "manifest.json"])
 
 
-def test_in_a_suite_it_replaces_the_head_on_both_sides_and_the_version_says_so(folder: Path) -> None:
+def test_in_a_suite_every_label_stands_on_both_sides_and_the_version_says_so(folder: Path) -> None:
     suite = load_suite(SuiteOptions(enabled=("toxicity",), detoxify=folder, device="cpu", workers=1))
 
-    assert [spec.column for spec in suite.specs] == ["toxicity_input", "toxicity_output"]
+    labels = ("toxicity", "severe_toxicity", "obscene", "threat", "insult", "identity_attack")
+    assert [spec.column for spec in suite.specs] == [f"{label}_{side}" for label in labels for side in Side]
     assert all(spec.version.startswith("detoxify-") and spec.weights for spec in suite.specs)
     assert not suite.score([Exchange(input="a", output="b")]).failures
     suite.close()
@@ -170,3 +171,14 @@ def test_the_command_imports_and_says_what_to_set(tmp_path: Path, capsys: pytest
     printed = capsys.readouterr()
     assert "signals.detoxify" in printed.out
     assert "not empty" in printed.err
+
+
+def test_a_label_that_no_metric_has_is_refused_by_name(tmp_path: Path) -> None:
+    base = make_base("bert", tmp_path / "base")
+    checkpoint = make_checkpoint("bert", base, tmp_path / "toxic.ckpt")
+    loaded = torch.load(checkpoint, weights_only=True)
+    loaded["config"]["dataset"]["args"]["classes"][1] = "sarcasm"
+    torch.save(loaded, checkpoint)
+
+    with pytest.raises(WeightsError, match="no Detoxify label: sarcasm"):
+        import_checkpoint(checkpoint, base, tmp_path / "out")

@@ -18,13 +18,14 @@ BATCH_TOLERANCE = 1e-6  # the step of a stored score
 quick = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-@pytest.fixture(params=["fake", "cheap signals", "all signals", "detoxify"])
+@pytest.fixture(params=["fake", "cheap signals", "all signals", "detoxify", "cascade"])
 def any_suite(request: pytest.FixtureRequest, suite: Suite) -> ScoringSuite:
     suites: dict[str, Callable[[], ScoringSuite]] = {
         "fake": HashSuite,
         "cheap signals": lambda: load_suite(SuiteOptions(enabled=("degeneration", "context_novelty"))),
         "all signals": lambda: suite,
         "detoxify": lambda: request.getfixturevalue("detoxify_suite"),
+        "cascade": lambda: request.getfixturevalue("cascade_suite"),
     }
     return suites[request.param]()
 

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import json
 import shutil
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import bench.quality
 import signals
+from bench.heads.toxicity import threshold_for
 from bench.measures import DATA, auroc, read_set
+from signals.batch import Batch
 from signals.encoder import Encoder
 from signals.runtime.weights import WeightsError
-from signals.toxicity import HEAD, ToxicityHead
+from signals.toxicity import HEAD, ToxicityHead, damped
+from signals.types import Exchange, Side
 
 HEADS = Path(signals.__file__).parent / "heads"
+QUALITY = Path(bench.quality.__file__).parent
 KIND = "Thank you for the quick answer, the kettle works again."
 RUDE = "You are a worthless piece of garbage and everybody hates you, shut up."
 
@@ -40,7 +46,7 @@ def test_abuse_scores_high_and_thanks_low(head: ToxicityHead, encoder: Encoder) 
     kind, rude = scores(head, encoder, KIND, RUDE)
 
     assert kind < 0.1
-    assert rude > 0.8
+    assert rude > 0.7
 
 
 def test_one_rude_passage_in_a_long_text_is_found(head: ToxicityHead, encoder: Encoder) -> None:
@@ -57,9 +63,9 @@ def test_the_card_says_what_was_measured_on_what(head: ToxicityHead) -> None:
     facts = json.loads((HEADS / f"{HEAD}.json").read_text(encoding="utf-8"))
     page = (HEADS / f"{HEAD}.md").read_text(encoding="utf-8")
 
-    assert facts["measured"]["validation, fitted sets"]["auroc"] >= 0.92
-    assert facts["measured"]["left out whole, openai_mod"]["auroc"] >= 0.80
-    assert facts["measured"]["left out whole, surge"]["auroc"] >= 0.90
+    assert facts["measured"]["validation, fitted sets"]["auroc"] >= 0.93
+    assert facts["measured"]["left out whole, openai_mod"]["auroc"] >= 0.82
+    assert facts["measured"]["left out whole, surge"]["auroc"] >= 0.91
     assert facts["sha256"] in page
     assert all(f"| {name} |" in page for name in facts["rows"])
 
@@ -86,6 +92,44 @@ def test_a_missing_file_is_a_sentence(card: Path, encoder: Encoder, missing: str
 
     with pytest.raises(WeightsError, match="reinstall"):
         ToxicityHead(encoder, card)
+
+
+def test_a_disguise_does_not_help(head: ToxicityHead, encoder: Encoder) -> None:
+    hidden = RUDE.replace("o", "\u043e").replace("e", "e\u200b")
+    batch = Batch([Exchange(input=text) for text in (RUDE, hidden, KIND)], None, encoder)
+
+    open_, disguised, kind = head.judge(batch, Side.INPUT).tolist()
+
+    assert disguised >= open_ - 0.02
+    assert kind < 0.1
+
+
+def test_what_it_cannot_read_is_no_warning(head: ToxicityHead, encoder: Encoder) -> None:
+    lines = (QUALITY / "harmless_languages.tsv").read_text(encoding="utf-8").splitlines()
+    batch = Batch([Exchange(output=line.split("\t")[1]) for line in lines], None, encoder)
+
+    found = head.score(batch)[1].values
+
+    assert (found > 0.5).mean() < 0.02
+
+
+def test_another_language_halves_what_the_head_says_and_english_keeps_it() -> None:
+    dutch = "De zwarte kat slaapt op de bank naast de dikke hond."
+
+    found = damped([dutch, RUDE, dutch], np.array([0.8, 0.8, 0.1], dtype=np.float32))
+
+    assert found.tolist() == pytest.approx([0.4, 0.8, 0.1])
+
+
+def test_every_threshold_of_the_card_keeps_its_recall_on_toxic_rows(head: ToxicityHead) -> None:
+    stages = head.facts["cascade"]
+
+    assert [stage["recall_percent"] for stage in stages] == [90, 95, 99]
+    assert all(
+        left["threshold"] > right["threshold"] and left["clean_sent"] <= right["clean_sent"]
+        for left, right in pairwise(stages)
+    )
+    assert (np.array([0.1, 0.5, 0.6, 0.9]) >= threshold_for(0.75, np.array([0.1, 0.5, 0.6, 0.9]))).mean() >= 0.75
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="the labelled sets are not beside the checkout (../shared/data)")
