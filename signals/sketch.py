@@ -52,7 +52,8 @@ def sketch(vectors: npt.ArrayLike) -> Bytes:
 def unsketch(sketches: Bytes) -> Floats:
     """Sketches, shape (n, BYTES) uint8, to vectors, shape (n, DIMENSIONS). Raises ValueError for another shape.
 
-    Inner products of two such vectors estimate those of the originals; tests/signals/test_sketch.py states the error.
+    Inner products of two such vectors estimate those of the originals: the root mean square error is about .05 among
+    the texts of the public sets and below .1 for any set whose cosines are .5 or less; equal vectors give 1.1.
     """
     rows = np.asarray(sketches, dtype=np.uint8)
     if rows.ndim != 2 or rows.shape[1] != BYTES:
