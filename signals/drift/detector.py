@@ -300,13 +300,10 @@ def _features(current: Floats, baseline: Floats, dimensions: int) -> tuple[Float
     today, before = np.asarray(current, dtype=np.float32), np.asarray(baseline, dtype=np.float32)
     if before.ndim == 2:
         before = before[:, None]
-    n = len(today)
-    if today.shape != (n, dimensions) or before.ndim != 3 or not before.shape[1]:
+    n, k = len(today), before.shape[1] if before.ndim == 3 else 0
+    if k == 0 or today.shape != (n, dimensions) or before.shape != (n, k, dimensions):
         raise ValueError(f"shapes {today.shape} and {before.shape} are no pairs of {dimensions} dimensions")
-    k = before.shape[1]
-    if before.shape != (n, k, dimensions):
-        raise ValueError(f"shapes {today.shape} and {before.shape} are no pairs of {dimensions} dimensions")
-    return features(today), features(before.reshape(n * k, dimensions)).reshape(n, k, -1)
+    return features(today), features(before.reshape(n * k, dimensions)).reshape(n, k, dimensions + RANDOM)
 
 
 def _increment(bets: Bets, today: Floats, before: Floats) -> Increment:
