@@ -17,6 +17,7 @@ COMMANDS = {
     "doctor": "say per service what is captured, what is missing and which setting fixes it",
     "score": "run the signals over a file of exchanges",
     "agreement": "say how far raters agree with each other, and a score with them",
+    "drift": "say whether the traffic of one file has drifted from another's, and in which topics",
     "sql": "ask the rollups and calls of a running or stopped daemon",
     "verify": "walk the chain, balance the counts, rebuild beside the live view and compare",
     "snapshot": "copy the newest snapshot to a file or a folder of Parquet",

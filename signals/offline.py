@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -57,12 +57,17 @@ def score_file(
     for spec in suite.specs:
         schema |= {spec.column: pa.float32(), f"{spec.column}_reason": pa.string()}
     tally = Tally()
+
+    def left_out(number: int, problem: str) -> None:
+        tally.bad += 1
+        explain(number, problem)
+
     scratch = output.with_name(f".{output.name}.part")
     try:
         writer = open_writer(scratch, output, schema, _identity(suite.specs))
         try:
-            rows = _good_rows(source, batch_rows, explain, tally)
-            while batch := list(islice(rows, batch_rows)):
+            rows = read_exchanges(source, batch_rows, left_out)
+            while batch := [(row, exchange) for _, row, exchange in islice(rows, batch_rows)]:
                 writer.write(_scored(batch, suite, tally))
         finally:
             writer.close()
@@ -72,6 +77,19 @@ def score_file(
     finally:
         scratch.unlink(missing_ok=True)
     return tally
+
+
+def read_exchanges(
+    source: Path, batch_rows: int, explain: Callable[[int, str], None]
+) -> Iterator[tuple[int, Row, Exchange]]:
+    """Line number, row and exchange of each good line; a bad one goes to ``explain``. Raises TableError."""
+    for number, row in read_rows(source, batch_rows):
+        try:
+            if isinstance(row, BadLine):
+                raise row
+            yield number, row, exchange_of(row)
+        except BadLine as problem:
+            explain(number, str(problem))
 
 
 def exchange_of(row: Row) -> Exchange:
@@ -144,17 +162,6 @@ def _text(name: str, value: Any) -> str | None:
     raise BadLine(
         f"{name} must be text{' or a list of texts' if name == 'context' else ''}, not {type(value).__name__}"
     )
-
-
-def _good_rows(source: Path, batch_rows: int, explain: Callable[[int, str], None], tally: Tally) -> Any:
-    for number, row in read_rows(source, batch_rows):
-        try:
-            if isinstance(row, BadLine):
-                raise row
-            yield row, exchange_of(row)
-        except BadLine as problem:
-            tally.bad += 1
-            explain(number, str(problem))
 
 
 def _scored(batch: list[tuple[Row, Exchange]], suite: ScoringSuite, tally: Tally) -> list[Row]:

@@ -93,7 +93,7 @@ def pair(
     """
     today, before = _buckets(current_buckets, len(current_ids)), _buckets(baseline_buckets, len(baseline_ids))
     shelves: dict[int, list[int]] = defaultdict(list)
-    for row in sorted(range(len(baseline_ids)), key=lambda row: (_key(baseline_ids[row]), row), reverse=True):
+    for row in hashed_order(baseline_ids)[::-1].tolist():
         shelves[before[row]].append(row)
     rows: list[int] = []
     taken: list[list[int]] = []
@@ -115,27 +115,32 @@ def pair_in_phase(
     baseline_ids: Sequence[str],
     baseline_times: npt.ArrayLike,
     *,
-    per_call: int = 1,
+    per_call_max: int = 1,
     covered_min: float = 0.9,
 ) -> Pairs:
     """Pair by hour of the week; by hour of the day where that leaves too many calls alone; else with any call.
 
-    A phase is used where it pairs at least ``covered_min`` of the calls that could be paired at all; times are Unix
-    seconds. The baseline calls must be earlier ones, and it is the caller who sees to that.
+    A phase is used where it pairs at least ``covered_min`` of the calls that could be paired at all, with as many
+    baseline calls to each, up to ``per_call_max``, as keep that so. Times are Unix seconds. The baseline calls must be
+    earlier ones, and it is the caller who sees to that.
     """
-    possible = min(len(current_ids), len(baseline_ids) // per_call)
-    for phase, buckets in ((Phase.HOUR_OF_WEEK, hour_of_week), (Phase.HOUR_OF_DAY, hour_of_day)):
-        found = pair(
-            current_ids,
-            baseline_ids,
-            buckets(current_times),
-            buckets(baseline_times),
-            per_call=per_call,
-            phase=phase,
-        )
-        if len(found) >= covered_min * possible and len(found):
-            return found
-    return pair(current_ids, baseline_ids, per_call=per_call)
+    enough = covered_min * min(len(current_ids), len(baseline_ids))
+    phases: tuple[tuple[Phase, npt.ArrayLike | None, npt.ArrayLike | None], ...] = (
+        (Phase.HOUR_OF_WEEK, hour_of_week(current_times), hour_of_week(baseline_times)),
+        (Phase.HOUR_OF_DAY, hour_of_day(current_times), hour_of_day(baseline_times)),
+        (Phase.ANY, None, None),
+    )
+    for phase, today, before in phases:
+        for per_call in range(per_call_max, 0, -1):
+            found = pair(current_ids, baseline_ids, today, before, per_call=per_call, phase=phase)
+            if len(found) >= enough:
+                return found
+    raise AssertionError("one baseline call of any phase to each call covers what can be covered")
+
+
+def hashed_order(ids: Sequence[str]) -> Indices:
+    """Rows in the order of a keyed hash of their ids: a shuffle that every process repeats."""
+    return np.array(sorted(range(len(ids)), key=lambda row: (_key(ids[row]), row)), dtype=np.int64)
 
 
 def _buckets(buckets: npt.ArrayLike | None, n: int) -> list[int]:
