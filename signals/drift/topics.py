@@ -139,8 +139,8 @@ def share(before_n: int, before_of: int, after_n: int, after_of: int, *, compari
     """A share of ``before_n`` in ``before_of`` against one of ``after_n`` in ``after_of``, both > 0."""
     z = _normal_quantile(1 - (1 - CONFIDENCE) / (2 * comparisons))
     before, after = before_n / before_of, after_n / after_of
-    before_low, before_high = _wilson(before, before_of, z)
-    after_low, after_high = _wilson(after, after_of, z)
+    before_low, before_high = wilson(before, before_of, z)
+    after_low, after_high = wilson(after, after_of, z)
     change = after - before
     return Share(
         before=before,
@@ -150,7 +150,8 @@ def share(before_n: int, before_of: int, after_n: int, after_of: int, *, compari
     )
 
 
-def _wilson(share: float, n: int, z: float) -> tuple[float, float]:
+def wilson(share: float, n: int, z: float) -> tuple[float, float]:
+    """Wilson's score interval (1927) of a share seen in ``n``, ``z`` standard errors wide to each side."""
     middle = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
     return max(0.0, middle - half), min(1.0, middle + half)
