@@ -109,7 +109,7 @@ class Increment:
 class State:
     """All that a detector remembers, immutable; ``advance`` and ``run`` give the next.
 
-    3 to 4 KB for each of its two detectors, vectors and random features, at the dimensions of a sketch.
+    6,452 bytes at the dimensions of a sketch, half of them for each of its two detectors, vectors and random features.
     """
 
     blocks: int
