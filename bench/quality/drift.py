@@ -59,11 +59,12 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """Rows of a table: each current call and the baseline calls that it is paired with."""
+    """Rows of a table: each current call, the baseline calls that it is paired with, and a baseline for the others."""
 
     table: Table
     current: Integers  # (n,)
     baseline: Integers  # (n, k)
+    fixed: Integers  # (FIXED,)
 
 
 def measure(data: Path) -> Iterator[Row]:
@@ -104,12 +105,12 @@ def _delay(logs: list[float], alpha: float = ALPHA) -> float:
 
 def _other(detector: Detector, stream: Stream) -> float:
     raw = stream.table.raw
-    return detector(raw[np.unique(stream.baseline[:FIXED])], raw[stream.current])
+    return detector(raw[stream.fixed], raw[stream.current])
 
 
 def _draw(table: Table, n: int, seed: int) -> Stream:
-    order = np.random.default_rng(seed).permutation(len(table.raw))[: 2 * n]
-    return Stream(table, order[:n], order[n:, None])
+    order = np.random.default_rng(seed).permutation(len(table.raw))
+    return Stream(table, order[:n], order[n : 2 * n, None], order[-FIXED:])
 
 
 def _each(rng: np.random.Generator, pool: int, n: int) -> Integers:
@@ -121,12 +122,13 @@ def _mixed(both: Table, split: int, share: npt.NDArray[np.float64], seed: int, *
     """Calls of the first ``split`` rows, of which call i comes from the rest with probability ``share[i]``."""
     n = len(share)
     rng = np.random.default_rng(seed)
-    order = rng.permutation(split)[: n * (k + 1)]
+    order = rng.permutation(split)
     new = rng.random(n) < share
     return Stream(
         both,
         np.where(new, split + _each(rng, len(both.raw) - split, n), order[:n]),
-        order[n:].reshape(n, k),
+        order[n : n * (k + 1)].reshape(n, k),
+        order[-FIXED:],
     )
 
 
@@ -205,7 +207,7 @@ def _day_and_night(day: Table, night: Table) -> Iterator[Row]:
         drawn = np.stack([_each(rng, len(day.raw), n), len(day.raw) + _each(rng, len(night.raw), n)])
         rows = np.where(rng.random(n) < np.tile(share, 2), drawn[1], drawn[0]).reshape(2, len(times))
         for name, pairs in (("same hour", same), ("any call", any_)):
-            found[name].append(Stream(both, rows[0][pairs.current], rows[1][pairs.baseline]))
+            found[name].append(Stream(both, rows[0][pairs.current], rows[1][pairs.baseline], rows[1][:FIXED]))
     on = "day and night, 3,000 calls"
     for name, goal in (("same hour", 0.02), ("any call", None)):
         alarms = [math.isfinite(_delay(_sketched(stream))) for stream in found[name]]
@@ -232,7 +234,7 @@ def _conversations(quiet: Table) -> Iterator[Row]:
         kept = thin(keys, np.zeros(len(keys)), ids)
         for name, rows in (("all calls", np.arange(len(keys))), ("conversations thinned", kept)):
             pairs = pair([ids[row] for row in rows], [ids[row] for row in rows])
-            stream = Stream(pool, sides[0][rows[pairs.current]], sides[1][rows[pairs.baseline]])
+            stream = Stream(pool, sides[0][rows[pairs.current]], sides[1][rows[pairs.baseline]], sides[1][:FIXED])
             alarms[name].append(math.isfinite(_delay(_sketched(stream))))
     for name, found in alarms.items():
         target = 0.02 if name == "conversations thinned" else None
