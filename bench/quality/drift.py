@@ -68,7 +68,7 @@ class Stream:
 
 
 def measure(data: Path) -> Iterator[Row]:
-    """Rows of this section; about five minutes on one core."""
+    """Rows of this section; about three minutes of one core."""
     encoder = Encoder(workers=1)
     quiet = _encode(encoder, [row["text"] for row in read_set(QUIET, data)])
     sources = {
