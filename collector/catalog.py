@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from collector.config import SignalsConfig
-from collector.records import Content, DropReason, RejectReason
+from collector.records import Content, DriftSkip, DropReason, RejectReason
 from signals.types import Abstention, Side
 
 OTHER = "__other__"
@@ -254,6 +254,50 @@ CENTROID_DISTANCE = replace(
     ),
     set=Set.QUALITY,
 )  # fmt: skip
+DRIFT_EVALUE = replace(
+    _gauge(
+        "assay_drift_log_evalue",
+        "Natural logarithm of the evidence that the texts differ from the baseline's; an alarm from the threshold on.",
+        "service", "model", "side",
+    ),
+    set=Set.QUALITY,
+)  # fmt: skip
+DRIFT_ALARM = replace(
+    _gauge(
+        "assay_drift_alarm",
+        "1 while the evidence of drift is at the threshold or above, else 0.",
+        "service", "model", "side",
+    ),
+    set=Set.QUALITY,
+)  # fmt: skip
+DRIFT_PAIRS = replace(
+    _counter(
+        "assay_drift_pairs_total",
+        "Calls paired with a baseline call and shown to a drift detector.",
+        "service", "model", "side",
+    ),
+    set=Set.QUALITY,
+)  # fmt: skip
+DRIFT_SKIPPED = replace(
+    _counter(
+        "assay_drift_calls_skipped_total",
+        "Texts that no drift detector saw, by reason: " + ", ".join(DriftSkip) + ".",
+        "reason",
+        start=_each(DriftSkip),
+    ),
+    set=Set.QUALITY,
+)
+DRIFT_THRESHOLD = _gauge(
+    "assay_drift_alarm_threshold", "From which log e-value on drift alarms: the logarithm of 1 / drift.alpha."
+)
+DRIFT_FALSE_ALARM_CALLS = _gauge(
+    "assay_drift_false_alarm_calls",
+    "Pairs between two false drift alarms of one service, model and side: on average at least so many.",
+)
+DRIFT_DETECTORS = _gauge("assay_drift_detectors", "Services, models, sides and encoders that are watched for drift.")
+LAST_DRIFT_WINDOW = _gauge(
+    "assay_last_drift_window_timestamp_seconds", "End of the newest window that was examined for drift, by log time."
+)
 
 VERSION_CHANGE = replace(
     _gauge(

@@ -3,6 +3,7 @@
 ``<topic>@<epoch>/<partition>/<start:020d>.parquet`` is a delta, named by the offset at which it starts. Its footer says
 where the next one starts, so the truth is the walk from the first object along ``next``; an object that no walk reaches
 (a zombie's, long after a compaction) counts for nothing. ``merged/<start>-<next>.parquet`` replaces a run of deltas.
+A folder without ``@`` is no stream: ``drift/`` holds the decisions of collector.drift.
 """
 
 from __future__ import annotations
@@ -175,6 +176,20 @@ class Chain:
         """The bytes of one object; FileNotFoundError when it is not there."""
         with _explained(path):
             return self._get(path)
+
+    def create(self, path: str, data: bytes) -> bool:
+        """Put an object that is no delta, if absent; whether it is ours. Safe to repeat after an error."""
+        with _explained(path):
+            try:
+                obstore.put(self._store, path, data, mode="create", use_multipart=False)
+            except AlreadyExistsError:
+                return self._get(path) == data
+        return True
+
+    def names(self, folder: str) -> list[str]:
+        """The paths of all objects below ``folder``, in order."""
+        with _explained(folder):
+            return sorted(meta["path"] for chunk in obstore.list(self._store, folder) for meta in chunk)
 
     def _link(self, stream: Stream, item: Object) -> Link | None:
         with _explained(item.path):

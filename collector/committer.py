@@ -52,6 +52,7 @@ class Committer:
     suite: rows.SuiteId
     written_by: str
     optional: bool = False  # keep the optional fields of calls
+    sketched: bool = True  # whether rows keep what drift is told by
     _books: dict[Partition, _Book] = field(default_factory=dict)
     _committed: dict[Partition, int] = field(default_factory=dict)  # not reported yet: a flush may raise half way
     _conflicts: list[Partition] = field(default_factory=list)
@@ -137,7 +138,16 @@ class Committer:
         if not mine:
             return
         offsets = [anchor.offset for anchor in step.anchors]
-        built = rows.build(step.calls, offsets, scores, self.suite, self.labels, now, optional=self.optional)
+        built = rows.build(
+            step.calls,
+            offsets,
+            scores,
+            self.suite,
+            self.labels,
+            now,
+            optional=self.optional,
+            sketched=self.sketched,
+        )
         by_partition = _by_partition(step.anchors, mine)
         for partition, mask in by_partition.items():
             self._books[partition].ledger.score(built if mask.all() else built.take(mask))

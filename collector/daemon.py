@@ -218,6 +218,7 @@ class Daemon:
             suite=SuiteId.of(suite.specs),
             optional=config.export.evaluations.enabled,
             written_by=f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}",
+            sketched=config.drift.enabled,
         )
         self.pipeline = Pipeline(
             intake=intake,

@@ -3,7 +3,7 @@
 Rows are calls, one each, without text. The footer carries what must become true in the same instant: where the range
 ends, what was rejected, dropped or lost in it, the suites that scored it, the labels in use, and the embedding sums.
 A score is one integer: ``score * 1e6`` where it is a score, ``-Abstention`` where it is not. So sums are exact in any
-order and a reason costs no second column.
+order and a reason costs no second column. A text's embedding stays as a sketch of 64 bytes.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from signals import sketch
 from signals.types import ScoreSpec, Side
 
 FORMAT = 1
@@ -71,6 +72,13 @@ EMBEDDING_SCHEMA = pa.schema(
         pa.field("sum", pa.binary(), nullable=False),  # little-endian int32[d], unit vectors times EMBEDDING_SCALE
     ]
 )
+
+
+SKETCH_FIELDS: tuple[pa.Field, ...] = (
+    *(pa.field(f"v_{side.value}", pa.binary(sketch.BYTES)) for side in Side),
+    pa.field("v_version", _WORD),  # encoder and sketch; null: the row has neither sketch
+)
+"""What drift is told by: the sketch of each text's embedding. A delta has these columns or none; FORMAT is the same."""
 
 
 def score_field(spec: ScoreSpec) -> pa.Field:

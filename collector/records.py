@@ -58,6 +58,16 @@ class DropReason(StrEnum):
     DUPLICATE = "duplicate"  # the same span delivered again
 
 
+class DriftSkip(StrEnum):
+    """Why no drift detector saw a text; the value is a Prometheus label."""
+
+    NO_REFERENCE = "no_reference"  # no earlier call of the same phase was left to pair it with
+    THINNED = "thinned"  # its conversation had its turn in this hour
+    CAPPED = "capped"  # the window had enough pairs
+    OFF_CLOCK = "off_clock"  # stamped ahead of its log's time
+    SLICES = "slices"  # there were too many slices
+
+
 class RawRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One record as the source delivered it; nobody has looked inside ``value``."""
 

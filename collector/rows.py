@@ -19,6 +19,7 @@ from collector.delta import (
     EMBEDDING_WINDOW_SECONDS,
     OPTIONAL_FIELDS,
     SCORE_SCALE,
+    SKETCH_FIELDS,
     SuiteEntry,
     embedding_table,
     empty_embeddings,
@@ -26,7 +27,8 @@ from collector.delta import (
 )
 from collector.labels import Labels
 from collector.records import LLMCall
-from signals.types import Abstention, ScoreColumn, ScoreSpec, SuiteScores
+from signals import sketch
+from signals.types import Abstention, Embeddings, ScoreColumn, ScoreSpec, Side, SuiteScores
 
 UNKNOWN_MODEL = "unknown"
 _FIELDS = {field.name: field for field in CALL_FIELDS}
@@ -84,8 +86,12 @@ def build(
     now: float,
     *,
     optional: bool = False,
+    sketched: bool = True,
 ) -> Rows:
-    """One row a call, in the given order; ``now`` is log time in seconds; ``optional``: with the optional fields."""
+    """One row a call, in the given order; ``now`` is log time in seconds.
+
+    ``optional``: with the optional fields; ``sketched``: with SKETCH_FIELDS.
+    """
     admitted = {
         "service": labels.admit("service", (call.service for call in calls), now),
         "environment": labels.admit("environment", (call.environment for call in calls), now),
@@ -129,6 +135,9 @@ def build(
     for column in scores.columns:
         fields.append(score_field(column.spec))
         arrays.append(pa.array(fixed_point(column), pa.int32()))
+    if sketched:
+        fields += SKETCH_FIELDS
+        arrays += _sketches(scores.embeddings, len(calls))
     return Rows(
         calls=pa.Table.from_arrays(arrays, schema=pa.schema(fields)),
         offsets=np.asarray(offsets, dtype=np.int64),
@@ -209,6 +218,30 @@ def embedding_sums(parts: Sequence[Rows]) -> pa.Table:
                 old_n, old_total = sums.get(name, (0, 0))
                 sums[name] = (old_n + n, old_total + total)
     return embedding_table(sums) if sums else empty_embeddings()
+
+
+def _sketches(embeddings: Sequence[Embeddings], n: int) -> list[pa.Array]:
+    """The arrays of SKETCH_FIELDS; an encoder of another width than the shipped one's leaves them empty."""
+    known = {side.side: side for side in embeddings if side.vectors.shape[1] == sketch.SOURCE_DIMENSIONS}
+    versions = {f"{side.version}/{sketch.VERSION}" for side in known.values()}
+    if len(versions) > 1:
+        raise AssertionError(f"two encoders in one batch: {sorted(versions)}")
+    arrays, sketched = [], np.zeros(n, dtype=np.bool_)
+    for side, field in zip(Side, SKETCH_FIELDS, strict=False):
+        if side not in known:
+            arrays.append(pa.nulls(n, field.type))
+            continue
+        arrays.append(_bytes(sketch.sketch(known[side].vectors), known[side].present, field.type))
+        sketched |= known[side].present
+    version = next(iter(versions), None)
+    return [*arrays, _array([version if each else None for each in sketched], SKETCH_FIELDS[-1].type)]
+
+
+def _bytes(rows: npt.NDArray[np.uint8], present: npt.NDArray[np.bool_], kind: pa.DataType) -> pa.Array:
+    """Rows of ``kind``'s width, null where not ``present``."""
+    valid = pa.py_buffer(np.packbits(present, bitorder="little").tobytes())
+    data = pa.py_buffer(np.ascontiguousarray(rows).tobytes())
+    return pa.FixedSizeBinaryArray.from_buffers(kind, len(rows), [valid, data])
 
 
 def _codes(column: pa.ChunkedArray) -> tuple[list[str], npt.NDArray[np.int64]]:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import logging
 import math
+import os
+import socket
 import threading
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -13,11 +16,16 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from collector.chain import Chain, ChainError
 from collector.config import Config
 from collector.delta import DeltaError
+from collector.drift.log import DriftLog
+from collector.drift.telling import Gauges, count
+from collector.drift.watch import Watch
 from collector.store.changes import recent_changes
 from collector.store.database import StoreError
 from collector.store.drift import current_drift
+from collector.store.driftlog import apply_records, drift_files, drift_position
 from collector.store.housekeeping import Housekeeper
 from collector.store.materialise import Materialiser, Step
+from collector.store.retention import DAY
 from collector.store.snapshot import Snapshots
 from collector.store.store import Store
 from collector.telemetry import Telemetry
@@ -27,6 +35,8 @@ log = logging.getLogger(__name__)
 COMPACT_SECONDS = 60
 SWEEP_SECONDS = 600  # longer than any query over an older snapshot
 RETIRE_SECONDS = 3_600
+DRIFT_SECONDS_MAX = 10.0  # between two looks whether a window has ended
+DRIFT_WINDOWS_MAX = 32  # of one turn, so that following the chain goes on
 
 
 @dataclass(slots=True)
@@ -49,6 +59,8 @@ class Server:
     housekeeper: Housekeeper = field(init=False)
     snapshots: Snapshots = field(init=False)
     _changes: frozenset[tuple[str, ...]] = frozenset()
+    watch: Watch = field(init=False)
+    _gauges: Gauges = field(init=False)
     _jobs: BackgroundScheduler = field(init=False)
     _thread: threading.Thread | None = None
     _ending: threading.Event = field(default_factory=threading.Event)
@@ -59,6 +71,13 @@ class Server:
         self.materialiser = Materialiser(self.chain, self.store)
         self.housekeeper = Housekeeper(self.chain, self.store)
         self.snapshots = Snapshots(self.config.data, self.config.store.snapshots_kept)
+        self._gauges = Gauges(self.telemetry)
+        self.watch = Watch(
+            log=DriftLog(self.chain),
+            base=self.store.files.base,
+            config=self.config.drift,
+            written_by=f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}",
+        )
         self._jobs = BackgroundScheduler(timezone="UTC", daemon=True)
 
     def start(self) -> None:
@@ -66,7 +85,8 @@ class Server:
             ("snapshot", self.snapshot, self.config.store.snapshot_seconds),
             ("compact", lambda: self.housekeeper.compact(self.clock()), COMPACT_SECONDS),
             ("sweep", self.housekeeper.sweep, SWEEP_SECONDS),
-            ("retire", lambda: self.housekeeper.retire(self.clock()), RETIRE_SECONDS),
+            ("retire", self.retire, RETIRE_SECONDS),
+            ("drift", self.examine, min(DRIFT_SECONDS_MAX, self.config.drift.window_seconds / 2)),
         ):
             self._jobs.add_job(self._guarded, "interval", (name, job), seconds=seconds, max_instances=1, coalesce=True)
         self._jobs.start()
@@ -80,6 +100,7 @@ class Server:
         self._ending.set()
         if self._thread is not None and self._thread.is_alive():
             self._thread.join()
+            self._guarded("drift", self.examine)
             self._guarded("snapshot", self.snapshot)
 
     def close(self) -> None:
@@ -111,12 +132,31 @@ class Server:
         labels = dict(zip(("service", "kind", "subject", "before", "after"), change, strict=True))
         self.telemetry.set("assay_version_change_timestamp_seconds", at, **labels)
 
+    def examine(self) -> None:
+        """Show the view what was decided about drift, and decide about the windows that have ended."""
+        apply_records(self.store, list(self.watch.log.records(drift_position(self.store))))
+        if not self.config.drift.enabled:
+            return
+        for _ in range(DRIFT_WINDOWS_MAX):
+            record = self.watch.step(drift_files(self.store), self.clock())
+            if record is None:
+                break
+            apply_records(self.store, [record])
+            count(record, self.telemetry)
+        self._gauges.show(self.watch.head or self.watch.catch_up(), self.config.drift.alpha)
+
+    def retire(self) -> None:
+        """Drop what is too old, in the view and among the decisions about drift."""
+        now = self.clock()
+        self.housekeeper.retire(now)
+        self.watch.log.compact(now - (self.config.store.minute_days + 1) * DAY)
+
     def _guarded(self, name: str, job: Callable[[], object]) -> None:
         """A job that fails is told and tried again at its next time; what the chain holds is safe."""
         try:
             with self._turn:
                 job()
-        except (ChainError, StoreError, DeltaError) as error:
+        except (ChainError, StoreError, DeltaError, FileNotFoundError) as error:
             log.warning("job %s: %s", name, error)
             self.telemetry.add("assay_tasks_total", task=name, outcome="failed")
         else:

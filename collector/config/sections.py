@@ -318,6 +318,27 @@ class BaselineConfig(_Section):
     """Fewer calls in a window: no distance."""
 
 
+class DriftConfig(_Section):
+    enabled: bool = True
+    """Keep a sketch of 64 bytes of every text in the chain, and watch for drift."""
+    alpha: Annotated[float, Field(ge=2e-6, le=0.1)] = 1e-4
+    """A detector raises at most one false alarm in `20 / alpha` paired calls on average."""
+    window_seconds: Seconds = 60.0
+    """How often the detectors take in what was counted, by the log's time."""
+    grace_seconds: Annotated[float, Field(ge=0, le=86_400)] = 10.0
+    """How long after its end a window is closed; what comes later counts in the next one."""
+    reference_days: Annotated[int, Field(ge=1, le=28)] = 7
+    """How far back the calls may lie that today's are paired with: same hour and weekday, else same kind of day."""
+    recent_gap_seconds: Annotated[float, Field(gt=0, le=86_400)] | None = None
+    """On the first day pair with calls of the last 24 hours that are older than this; none: wait for a day."""
+    pairs_max: Annotated[int, Field(ge=20, le=10_000)] = 100
+    """Pairs of a slice (service, model, side) in a window; further calls are counted as `capped`."""
+    slices_max: Annotated[int, Field(ge=1, le=2_000)] = 100
+    """Detectors; calls of further slices are counted as `slices`."""
+    topics_from: Annotated[float, Field(ge=0)] = 3.0
+    """From this log e-value on, topics that grew and shrank are looked up."""
+
+
 class MetricsConfig(_Section):
     host: str = "127.0.0.1"
     """Address of /metrics and the pages; the default lets only this machine in."""
@@ -388,6 +409,7 @@ class Config(_Section):
     sql: SqlConfig = SqlConfig()
     evidence: EvidenceConfig = EvidenceConfig()
     baseline: BaselineConfig = BaselineConfig()
+    drift: DriftConfig = DriftConfig()
     metrics: MetricsConfig = MetricsConfig()
     export: ExportConfig = ExportConfig()
 

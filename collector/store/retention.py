@@ -11,6 +11,7 @@ from collector.store.database import rows_of
 from collector.store.store import RESOLUTIONS, SHAPES, Store
 
 DAY = 86_400
+_DRIFT = ("drift_windows", "drift_topics")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +45,11 @@ def kept(config: Config, now: float) -> list[Kept]:
         for resolution, seconds in RESOLUTIONS.items()
         for name in SHAPES
     ]
-    return [*rollups, Kept(table="embeddings", begin=_begin(now, embeddings, EMBEDDING_WINDOW_SECONDS), end=end)]
+    return [
+        *rollups,
+        Kept(table="embeddings", begin=_begin(now, embeddings, EMBEDDING_WINDOW_SECONDS), end=end),
+        *(Kept(table=table, begin=_begin(now, store.minute_days, RESOLUTIONS["hour"]), end=end) for table in _DRIFT),
+    ]
 
 
 def retire(store: Store, now: float) -> Retired:

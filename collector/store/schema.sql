@@ -15,7 +15,7 @@ CREATE TABLE data.deltas (
     path VARCHAR, columns VARCHAR[],
     records BIGINT, consumed BIGINT, calls BIGINT, scored BIGINT, unscored BIGINT,
     rejected BIGINT, dropped BIGINT, lost BIGINT, ahead BIGINT, late BIGINT,
-    first_time TIMESTAMP, last_time TIMESTAMP, log_time TIMESTAMP
+    sketches BIGINT, first_time TIMESTAMP, last_time TIMESTAMP, log_time TIMESTAMP
 );
 
 -- Why records were rejected, spans dropped, calls left unscored: per object of the chain.
@@ -35,6 +35,24 @@ CREATE TABLE data.drift (
     as_of TIMESTAMP, service VARCHAR, model VARCHAR, side VARCHAR, version VARCHAR, distance DOUBLE,
     n_current BIGINT, n_baseline BIGINT, current_start TIMESTAMP, baseline_start TIMESTAMP
 );
+
+-- The records of collector.drift, replayed: a row a slice and window; up to where they were followed.
+CREATE TABLE data.drift_windows (
+    number BIGINT, window_start TIMESTAMP, window_end TIMESTAMP,
+    service VARCHAR, model VARCHAR, side VARCHAR, version VARCHAR,
+    calls BIGINT, pairs BIGINT,
+    no_reference BIGINT, thinned BIGINT, capped BIGINT, off_clock BIGINT, slices BIGINT,
+    hour_of_week BIGINT, hour_of_day BIGINT, "any" BIGINT,
+    log_increment DOUBLE, log_evalue DOUBLE, pairs_total BIGINT, alpha DOUBLE, alarm_since TIMESTAMP
+);
+
+CREATE TABLE data.drift_topics (
+    window_start TIMESTAMP, service VARCHAR, model VARCHAR, side VARCHAR, version VARCHAR, topic BIGINT,
+    share_before DOUBLE, share_after DOUBLE, examples_before VARCHAR[], examples_after VARCHAR[],
+    n_before BIGINT, n_after BIGINT
+);
+
+CREATE TABLE data.drift_position (next BIGINT);
 
 CREATE TABLE data.minute_scores (
     window_start TIMESTAMP,

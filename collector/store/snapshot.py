@@ -149,7 +149,8 @@ def _export_file(connection: duckdb.DuckDBPyConnection, base: Path, output: Path
 
 def _state(connection: duckdb.DuckDBPyConnection) -> Any:
     cursors = rows_of(connection, "SELECT * FROM data.cursors ORDER BY ALL")
-    return cursors, rows_of(connection, "SELECT count(*), min(start), min(first_time) FROM data.deltas")
+    drift = rows_of(connection, "SELECT next FROM data.drift_position")
+    return cursors, drift, rows_of(connection, "SELECT count(*), min(start), min(first_time) FROM data.deltas")
 
 
 def _copy(source: Path, target: Path) -> None:

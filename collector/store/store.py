@@ -33,7 +33,10 @@ from collector.store.tables import Applicable, Applied, Sums
 
 RESOLUTIONS = {"minute": 60, "hour": 3_600, "day": 86_400}
 SHAPES = {"scores": SCORES, "traffic": TRAFFIC}
-_ADDITIVE = ("records", "consumed", "calls", "scored", "unscored", "rejected", "dropped", "lost", "ahead", "late")
+_ADDITIVE = (
+    *("records", "consumed", "calls", "scored", "unscored"),
+    *("rejected", "dropped", "lost", "ahead", "late", "sketches"),
+)
 
 
 class Store:

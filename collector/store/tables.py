@@ -26,6 +26,7 @@ DELTAS = pa.schema(
         ("columns", pa.list_(_TEXT)),
         *((name, _INT) for name in ("records", "consumed", "calls", "scored", "unscored")),
         *((name, _INT) for name in ("rejected", "dropped", "lost", "ahead", "late")),
+        ("sketches", _INT),
         *((name, _TIME) for name in ("first_time", "last_time", "log_time")),
     ]
 )
@@ -87,10 +88,17 @@ def delta_row(link: Applicable, path: str, calls: CallColumns) -> dict[str, Any]
         "lost": footer.lost,
         "ahead": ahead,
         "late": late,
+        "sketches": sketches(link.delta),
         "first_time": int(calls.time.min()) if n else None,
         "last_time": int(calls.time.max()) if n else None,
         "log_time": log_time if log_time > 0 else None,
     }
+
+
+def sketches(delta: Delta) -> int:
+    """How many calls tell drift something; older deltas have no such column."""
+    calls = delta.calls
+    return calls.num_rows - calls.column("v_version").null_count if "v_version" in calls.column_names else 0
 
 
 def outcome_rows(link: Applicable, calls: CallColumns) -> list[dict[str, Any]]:

@@ -6,13 +6,16 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import duckdb
 
 from collector.config import Config
 from collector.delta import DeltaError, Stream
+from collector.drift import log as drift
 from collector.rollup import Thresholds
 from collector.store.database import OFFLINE, rows_of
+from collector.store.driftlog import apply_records
 from collector.store.materialise import Objects, batches
 from collector.store.store import Store
 from collector.store.tables import Applicable
@@ -23,6 +26,7 @@ _COMPARED = {
     "partitions": "SELECT * FROM {db}.partitions",
     "outcomes": "SELECT topic, epoch, partition, kind, reason, sum(n) FROM {db}.data.outcomes GROUP BY ALL",
     "cursors": "SELECT * FROM {db}.data.cursors",
+    "drift_position": "SELECT * FROM {db}.data.drift_position",
 }
 
 
@@ -81,10 +85,15 @@ class Report:
 
     balances: list[Balance] = field(default_factory=list)
     rows: dict[str, int] = field(default_factory=dict)  # table -> rows that both views were compared by
+    records: int = 0  # decisions about drift
     problems: list[str] = field(default_factory=list)
 
 
-def verify(chain: Objects, config: Config, view: Path | None, scratch: Path) -> Report:
+class Verifiable(Objects, drift.Objects, Protocol):
+    """What is verified; collector.chain.Chain is one."""
+
+
+def verify(chain: Verifiable, config: Config, view: Path | None, scratch: Path) -> Report:
     """Walk every chain, then rebuild in ``scratch`` what the snapshot ``view`` holds, and compare; None: only walk.
 
     Errors of the object store pass through; a damaged object is a problem of the report.
@@ -109,6 +118,13 @@ def verify(chain: Objects, config: Config, view: Path | None, scratch: Path) -> 
                 balance.problems.append(f"the view is at {live.cursors[stream]}, the chain ends at {balance.next}")
             report.problems += [f"{stream.path}: {problem}" for problem in balance.problems]
         rebuilt.cursors()  # makes the file even for an empty chain
+        try:
+            records = list(drift.DriftLog(chain).records(0))
+            report.records = len(records)
+            if live is not None:
+                apply_records(rebuilt, [record for record in records if record.number < live.drift])
+        except DeltaError as error:
+            report.problems.append(str(error))
     finally:
         rebuilt.close()
     if view is not None:
@@ -121,17 +137,20 @@ class _Live:
     cursors: dict[Stream, int]
     firsts: dict[Stream, int]
     thresholds: Thresholds
+    drift: int  # number of the first record that it does not hold
 
     @classmethod
     def read(cls, view: Path) -> _Live:
         with duckdb.connect(str(view), read_only=True, config=dict(OFFLINE)) as connection:
             meta = dict(rows_of(connection, "SELECT name, value FROM data.meta"))
             cursors = rows_of(connection, f"SELECT {_PLACE}, next FROM data.cursors")  # noqa: S608 - names are ours
+            (drift,) = rows_of(connection, "SELECT coalesce(max(next), 0) FROM data.drift_position")[0]
             firsts = rows_of(connection, f"SELECT {_PLACE}, min(start) FROM data.deltas GROUP BY ALL")  # noqa: S608
         return cls(
             {Stream(*place): at for *place, at in cursors},
             {Stream(*place): at for *place, at in firsts},
             Thresholds(int(meta["warn"]), int(meta["critical"])),
+            drift,
         )
 
     def part(self, stream: Stream, links: list[Applicable], balance: Balance) -> list[Applicable]:

@@ -9,7 +9,8 @@ from collections.abc import Iterable
 
 from collector.store.views.calls import CALLS, SCORES
 from collector.store.views.changes import CHANGES
-from collector.store.views.health import COMPARISONS, COVERAGE, DRIFT, PARTITIONS, REJECTS
+from collector.store.views.drift import DRIFT, DRIFT_ALARMS, DRIFT_TOPICS, DRIFT_WINDOWS
+from collector.store.views.health import COMPARISONS, COVERAGE, PARTITIONS, REJECTS
 from collector.store.views.rollups import rollup, traffic
 from collector.store.views.types import INELIGIBLE, MISSED, Column, View
 
@@ -28,6 +29,9 @@ VIEWS: dict[str, View] = {
         COMPARISONS,
         CHANGES,
         DRIFT,
+        DRIFT_ALARMS,
+        DRIFT_WINDOWS,
+        DRIFT_TOPICS,
         REJECTS,
         PARTITIONS,
     )

@@ -35,25 +35,6 @@ WHERE window_start >= TIMESTAMP '2026-11-27' GROUP BY ALL ORDER BY coverage""",
     ),
 )
 
-DRIFT = View(
-    name="drift",
-    meaning="How far the newest embeddings are from the baseline before them, by service, model and side.",
-    example="SELECT service, model, side, distance FROM drift ORDER BY distance DESC NULLS LAST",
-    source="FROM data.drift",
-    columns=(
-        Column("as_of", "TIMESTAMP", "end of the current window"),
-        Column("service", "VARCHAR", "the calling service"),
-        Column("model", "VARCHAR", "the model that was asked for"),
-        Column("side", "VARCHAR", "which text: input or output"),
-        Column("version", "VARCHAR", "encoder of the vectors"),
-        Column("distance", "DOUBLE", "1 - cosine of the two centroids; NULL: too few calls"),
-        Column("n_current", "BIGINT", "vectors in the current window"),
-        Column("n_baseline", "BIGINT", "vectors in the baseline"),
-        Column("current_start", "TIMESTAMP", "begin of the current window"),
-        Column("baseline_start", "TIMESTAMP", "begin of the baseline, which ends where the current window begins"),
-    ),
-)
-
 REJECTS = View(
     name="rejects",
     meaning="Why records were rejected, spans dropped, calls left unscored or offsets lost, by partition and hour.",
