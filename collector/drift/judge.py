@@ -66,7 +66,7 @@ class Judge:
                 rows.append(_turned_away(name, len(chosen)))
                 continue
             if detector is None:
-                detector, room = Detector(slice=name, state=State.initial().to_bytes()), room - 1
+                detector, room = Detector(slice=name), room - 1
             row, changed[name] = self._advance(detector, calls.take(chosen), window)
             rows.append(row)
         return Verdict(rows=tuple(rows), detectors=changed)
@@ -78,7 +78,7 @@ class Judge:
         current, baseline, phases, used = self._paired(detector, calls.take(chosen), window)
         skipped[DriftSkip.NO_REFERENCE.value] += len(chosen) - len(current)
         before = _state(detector.state)
-        after, _ = run(before, unsketch(current), unsketch(baseline))
+        after = run(before, unsketch(current), unsketch(baseline))[0] if len(current) else before
         alarmed = after.log_e >= threshold(self.config.alpha)
         since = (detector.alarm_since or window.end) if alarmed else None
         row = Row(
@@ -93,7 +93,12 @@ class Judge:
             alarm_since=since,
         )
         return row, msgspec.structs.replace(
-            detector, state=after.to_bytes(), log_e=after.log_e, used=used, alarm_since=since, seen=window.end
+            detector,
+            state=after.to_bytes() if after.calls else b"",
+            log_e=after.log_e,
+            used=used,
+            alarm_since=since,
+            seen=window.end,
         )
 
     def _chosen(self, name: Slice, calls: Calls, skipped: Counter[str]) -> Rows:
@@ -142,7 +147,7 @@ class Judge:
 def _state(data: bytes) -> State:
     """A detector of another version has nothing to tell: it begins anew."""
     try:
-        return State.from_bytes(data)
+        return State.from_bytes(data) if data else State.initial()
     except ValueError:
         return State.initial()
 

@@ -81,7 +81,7 @@ class Detector(msgspec.Struct, frozen=True, kw_only=True):
     """All that is remembered of a slice."""
 
     slice: Slice
-    state: bytes  # signals.drift.detector.State
+    state: bytes = b""  # signals.drift.detector.State; empty before the first pair
     log_e: float = 0.0  # its natural logarithm of the evidence
     used: dict[int, Place] = {}  # hour since the epoch -> the last of its calls that was used as reference
     alarm_since: float | None = None

@@ -90,7 +90,7 @@ class Watch:
 
     def _due(self, files: Sequence[File], head: Head, now: float) -> list[File]:
         """The files of the oldest window with calls that were not taken in; of each stream the first ones."""
-        left = [file for file in files if file.next > head.positions.get(file.stream, 0)]
+        left = [file for file in _rising(files) if file.next > head.positions.get(file.stream, 0)]
         if not left:
             return []
         end = self._window(left).end
@@ -101,7 +101,7 @@ class Watch:
         offsets = 0
         for file in sorted(left, key=lambda file: (file.log_time, file.stream, file.start)):
             if file.log_time >= end or offsets >= OFFSETS_MAX or file.stream in waiting:
-                waiting.add(file.stream)
+                waiting.add(file.stream)  # the files behind it as well, or it would be passed over
             else:
                 chosen.append(file)
                 offsets += file.next - max(file.start, head.positions.get(file.stream, 0))
@@ -138,3 +138,13 @@ class Watch:
             full=full,
             written_by=self.written_by,
         )
+
+
+def _rising(files: Sequence[File]) -> list[File]:
+    """The files with log times that never fall along a stream."""
+    newest: dict[str, float] = {}
+    found = []
+    for file in sorted(files, key=lambda file: (file.stream, file.start)):
+        newest[file.stream] = max(file.log_time, newest.get(file.stream, 0.0))
+        found.append(file._replace(log_time=newest[file.stream]))
+    return found

@@ -85,7 +85,6 @@ class Report:
 
     balances: list[Balance] = field(default_factory=list)
     rows: dict[str, int] = field(default_factory=dict)  # table -> rows that both views were compared by
-    records: int = 0  # decisions about drift
     problems: list[str] = field(default_factory=list)
 
 
@@ -119,8 +118,7 @@ def verify(chain: Verifiable, config: Config, view: Path | None, scratch: Path) 
             report.problems += [f"{stream.path}: {problem}" for problem in balance.problems]
         rebuilt.cursors()  # makes the file even for an empty chain
         try:
-            records = list(drift.DriftLog(chain).records(0))
-            report.records = len(records)
+            records = list(drift.DriftLog(chain).records(0))  # also walks them
             if live is not None:
                 apply_records(rebuilt, [record for record in records if record.number < live.drift])
         except DeltaError as error:
