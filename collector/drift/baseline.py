@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from collector.drift.calls import MINUTE_US, Bytes, Calls, Hashes, Ints, Mask
+from collector.drift.calls import Bytes, Calls, Hashes, Ints, Mask
 from collector.drift.record import Place, Slice
 from signals.drift.pairing import Phase
 
@@ -37,6 +37,14 @@ class Shelf:
         later: Mask = self.minute > place.minute
         beside: Mask = (self.minute == place.minute) & (self.id > np.uint64(place.id))
         return np.logical_or(later, beside)
+
+    def ended(self, hour: int, before: float) -> Mask:
+        """What lies in minutes that ended by ``before``, in seconds; ``hour`` is that of the shelf."""
+        found: Mask = hour * 3_600 + (self.minute + 1) * 60 <= before
+        return found
+
+    def take(self, rows: Ints) -> Shelf:
+        return Shelf(minute=self.minute[rows], id=self.id[rows], sketches=self.sketches[rows], trace=self.trace[rows])
 
 
 def shelve(calls: Calls, minute_max: int) -> dict[Slice, Shelf]:
@@ -127,8 +135,7 @@ class Baseline:
 
     def _take(self, name: Slice, hour: int, phase: Phase, before: float, n: int, taken: Taken) -> None:
         shelf = self.shelves(hour)[name]
-        ended = (hour * 3_600 + (shelf.minute + 1) * MINUTE_US // 1_000_000) <= before
-        rows = np.flatnonzero(shelf.after(taken.used.get(hour)) & ended)[:n]
+        rows = np.flatnonzero(shelf.after(taken.used.get(hour)) & shelf.ended(hour, before))[:n]
         if len(rows):
             taken.sketches.append(shelf.sketches[rows])
             taken.phases[phase.value] += len(rows)

@@ -14,12 +14,15 @@ import numpy.typing as npt
 from collector.config import DriftConfig
 from collector.drift.baseline import Baseline
 from collector.drift.calls import Bytes, Calls
-from collector.drift.record import Detector, Place, Row, Slice
+from collector.drift.record import Detector, Place, Row, Slice, Topics
+from collector.drift.topics import look_up
 from collector.records import DriftSkip
 from signals.drift.detector import State, run, threshold
 from signals.sketch import unsketch
 
 AHEAD_US = 600_000_000  # as the store counts calls ahead of their log
+TOPICS_PER_WINDOW = 4  # so many slices' are looked up
+TOPICS_EVERY_WINDOWS = 5  # again, while the evidence stays
 _SEEN_HOURS = 72
 
 Seen = dict[int, set[tuple[str, int]]]  # hour -> side and conversation that had its turn
@@ -39,6 +42,7 @@ class Verdict:
 
     rows: tuple[Row, ...]
     detectors: dict[Slice, Detector]
+    topics: tuple[Topics, ...]
 
 
 @dataclass(slots=True)
@@ -59,7 +63,7 @@ class Judge:
         """Take the calls in; ``detectors`` are those before. A new slice begins one while there is room."""
         for hour in sorted(set(self._seen))[:-_SEEN_HOURS]:
             del self._seen[hour]
-        rows, changed, room = [], {}, self.config.slices_max - len(detectors)
+        rows, changed, hours, room = [], {}, {}, self.config.slices_max - len(detectors)
         for name, chosen in calls.slices():
             detector = detectors.get(name)
             if detector is None and room <= 0:
@@ -69,7 +73,26 @@ class Judge:
                 detector, room = Detector(slice=name), room - 1
             row, changed[name] = self._advance(detector, calls.take(chosen), window)
             rows.append(row)
-        return Verdict(rows=tuple(rows), detectors=changed)
+            hours[name] = int(np.median(calls.hour[chosen]))
+        topics = self._topics(changed, hours, window)
+        return Verdict(rows=tuple(rows), detectors=changed, topics=topics)
+
+    def _topics(self, changed: dict[Slice, Detector], hours: Mapping[Slice, int], window: Window) -> tuple[Topics, ...]:
+        """Look up the topics of some slices whose evidence is high: the new alarms first, then who waited longest."""
+        patience = TOPICS_EVERY_WINDOWS * (window.end - window.begin)
+        due = [
+            detector
+            for detector in changed.values()
+            if detector.log_e >= self.config.topics_from
+            and (detector.alarm_since == window.end or window.end - detector.topics_at >= patience)
+        ]
+        due.sort(key=lambda each: (each.alarm_since != window.end, each.topics_at, each.slice))
+        found = []
+        for detector in due[:TOPICS_PER_WINDOW]:
+            changed[detector.slice] = msgspec.structs.replace(detector, topics_at=window.end)
+            if topics := look_up(self.baseline, detector.slice, hours[detector.slice], window.begin):
+                found.append(topics)
+        return tuple(found)
 
     def _advance(self, detector: Detector, calls: Calls, window: Window) -> tuple[Row, Detector]:
         name = detector.slice

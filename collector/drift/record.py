@@ -64,6 +64,8 @@ class Topic(msgspec.Struct, frozen=True, kw_only=True):
 
     share_before: float  # of the baseline
     share_after: float  # of the current calls
+    change_low: float  # interval of share_after - share_before, 95 % for all topics of a slice together
+    change_high: float
     examples_before: tuple[str, ...]  # trace ids, hex
     examples_after: tuple[str, ...]
 

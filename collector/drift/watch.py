@@ -134,6 +134,7 @@ class Watch:
             alpha=self.config.alpha,
             positions={stream: at for stream, at in positions.items() if stream in streams},
             rows=verdict.rows,
+            topics=verdict.topics,
             detectors=tuple(told[name] for name in sorted(told)),
             full=full,
             written_by=self.written_by,

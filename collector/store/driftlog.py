@@ -32,7 +32,7 @@ TOPICS = pa.schema(
         ("window_start", _TIME),
         *_SLICE,
         ("topic", _INT),
-        *((name, _REAL) for name in ("share_before", "share_after")),
+        *((name, _REAL) for name in ("share_before", "share_after", "change_low", "change_high")),
         *((name, pa.list_(_TEXT)) for name in ("examples_before", "examples_after")),
         *((name, _INT) for name in ("n_before", "n_after")),
     ]
@@ -107,6 +107,8 @@ def _topics(record: Record) -> list[dict[str, Any]]:
             "topic": number,
             "share_before": topic.share_before,
             "share_after": topic.share_after,
+            "change_low": topic.change_low,
+            "change_high": topic.change_high,
             "examples_before": list(topic.examples_before),
             "examples_after": list(topic.examples_after),
             "n_before": found.n_before,

@@ -48,7 +48,7 @@ CREATE TABLE data.drift_windows (
 
 CREATE TABLE data.drift_topics (
     window_start TIMESTAMP, service VARCHAR, model VARCHAR, side VARCHAR, version VARCHAR, topic BIGINT,
-    share_before DOUBLE, share_after DOUBLE, examples_before VARCHAR[], examples_after VARCHAR[],
+    share_before DOUBLE, share_after DOUBLE, change_low DOUBLE, change_high DOUBLE, examples_before VARCHAR[], examples_after VARCHAR[],
     n_before BIGINT, n_after BIGINT
 );
 

@@ -8,6 +8,7 @@ import pytest
 
 from collector.drift.calls import read
 from collector.drift.record import Slice
+from collector.store.database import rows_of
 from collector.store.driftlog import drift_files
 from collector.store.housekeeping import Housekeeper
 from signals import sketch
@@ -172,6 +173,28 @@ def test_a_shift_alarms_and_says_since_when_and_no_shift_does_not(world):
     assert all(since == alarms[0][0] for _, since in alarms)
     assert MORNING + 22 * 60 <= alarms[0][0] <= MORNING + 40 * 60
     assert alarms[-1][0] == MORNING + 40 * 60
+
+
+def test_the_topics_of_a_shift_are_told_with_calls_of_each(world):
+    traffic = Traffic(world.chain)
+    traffic.minutes(MORNING - 7 * DAY, 60)
+    traffic.minutes(MORNING, 40, topics=(0, 1, 5))
+
+    records = world.examine(MORNING + 2 * HOUR)
+
+    looked_up = [topics for record in records for topics in record.topics]
+    topics = looked_up[-1]
+    assert (topics.slice, topics.n_before) == (SHOP, 1_200)
+    changes = [topic.share_after - topic.share_before for topic in topics.topics]
+    assert sum(change for change in changes if change > 0) == pytest.approx(1 / 3, abs=0.05)
+    assert sum(changes) == pytest.approx(0)
+    new = next(topic for topic in topics.topics if not topic.share_before)
+    assert len(new.examples_after) == 3
+    assert new.examples_before == ()
+    assert 1 <= len(looked_up) <= 1 + 40 / 5
+    with world.materialiser.store.database.read() as connection:
+        shown = rows_of(connection, "SELECT count(*), count(DISTINCT window_start) FROM data.drift_topics")
+    assert shown == [(len(topics.topics), 1)]
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -109,6 +109,8 @@ DRIFT_TOPICS = View(
         Column("share_before", "DOUBLE", "its share of the baseline"),
         Column("share_after", "DOUBLE", "its share of the current calls"),
         Column("change", "DOUBLE", "share_after - share_before", "share_after - share_before"),
+        Column("change_low", "DOUBLE", "lower end of its interval, 95 % for all topics of the slice together"),
+        Column("change_high", "DOUBLE", "upper end of the interval"),
         Column("examples_before", "VARCHAR[]", "trace ids of the baseline"),
         Column("examples_after", "VARCHAR[]", "trace ids of current calls"),
         Column("n_before", "BIGINT", "calls of the baseline that were looked at"),
