@@ -1,6 +1,6 @@
 """How large the view is: one hour of a million calls in 200 series, as a chain of 10-second deltas.
 
-    python -m bench.store_size [--calls 1000000] [--series 200] [--scores 4]
+    python -m bench.store_size [--calls 1000000] [--series 200] [--scores 4] [--sketches 2]
 
 Scores follow a beta(0.3, 8), latencies a lognormal; every delta passes through the store as it would live, and every
 minute of it a snapshot is published, which packs the file when over a quarter of it is free. Prints how large the file
@@ -23,6 +23,7 @@ from collector.config import Config
 from collector.delta import (
     CALL_FIELDS,
     EMBEDDING_SCALE,
+    SKETCH_FIELDS,
     Delta,
     Footer,
     Stream,
@@ -32,6 +33,7 @@ from collector.delta import (
 )
 from collector.store.materialise import Materialiser, Store
 from collector.store.snapshot import Snapshots
+from signals.sketch import sketch
 
 BEGIN = 1_790_000_000 // 3_600 * 3_600
 SECONDS = 3_600
@@ -60,12 +62,13 @@ def main() -> None:
     arguments.add_argument("--calls", type=int, default=1_000_000)
     arguments.add_argument("--series", type=int, default=200)
     arguments.add_argument("--scores", type=int, default=4, help="score columns of a call")
+    arguments.add_argument("--sketches", type=int, default=2, choices=(0, 1, 2), help="sides whose sketches are kept")
     args = arguments.parse_args()
     suite = COLUMNS[: args.scores]
     with tempfile.TemporaryDirectory() as folder:
         config = Config.model_validate({"source": {"otlp": {}}, "data": folder})
         chain = open_chain(config)
-        fill(chain, args.calls, args.series, suite)
+        fill(chain, args.calls, args.series, suite, args.sketches)
         materialiser = Materialiser(chain, Store(config))
         snapshots = Snapshots(config.data, 1)
         spent, live = follow(materialiser, chain, snapshots)
@@ -77,7 +80,10 @@ def main() -> None:
         packed = materialiser.store.database.path.stat().st_size
         objects = sum(path.stat().st_size for path in Path(folder, "chain").rglob("*.parquet"))
         per_million = 1_000_000 / args.calls / 1e6
-        print(f"{args.calls} calls, {args.series} series, {len(suite)} score columns, {SECONDS // FLUSH} deltas")
+        print(
+            f"{args.calls} calls, {args.series} series, {len(suite)} score columns, {args.sketches} sketches a call, "
+            f"{SECONDS // FLUSH} deltas"
+        )
         print(f"DuckDB, at most   {live * per_million:8.1f} MB per 1 M calls, between two packings")
         print(f"DuckDB, at last   {packed * per_million:8.1f} MB per 1 M calls")
         print(f"snapshot          {published.stat().st_size * per_million:8.1f} MB per 1 M calls")
@@ -102,14 +108,16 @@ def follow(materialiser: Materialiser, chain: Chain, snapshots: Snapshots) -> tu
     return spent, most
 
 
-def fill(chain: Chain, calls: int, series: int, suite: Sequence[SuiteEntry]) -> None:
+def fill(chain: Chain, calls: int, series: int, suite: Sequence[SuiteEntry], sides: int) -> None:
     rng = np.random.default_rng(1)
     each = calls // (SECONDS // FLUSH)
     for number in range(SECONDS // FLUSH):
-        chain.append(delta(rng, number * each, each, series, BEGIN + number * FLUSH, suite))
+        chain.append(delta(rng, number * each, each, series, BEGIN + number * FLUSH, suite, sides))
 
 
-def delta(rng: np.random.Generator, start: int, n: int, series: int, at: int, suite: Sequence[SuiteEntry]) -> Delta:
+def delta(
+    rng: np.random.Generator, start: int, n: int, series: int, at: int, suite: Sequence[SuiteEntry], sides: int
+) -> Delta:
     which = rng.integers(0, series, n)
     words = {
         "service": ("service", which % 20),
@@ -149,11 +157,24 @@ def delta(rng: np.random.Generator, start: int, n: int, series: int, at: int, su
     for entry in suite:
         scores = (rng.beta(0.3, 8, n) * 1e6).astype(np.int32)
         columns[score_field(entry.spec()).name] = pa.array(np.where(rng.random(n) < 0.05, -1, scores).astype(np.int32))
+    if sides:
+        columns |= sketches(rng, n, sides)
     footer = Footer(
         topic=STREAM.topic, epoch=STREAM.epoch, partition=0, start=start, next=start + n, records=n, consumed=n,
         suites={"bench": tuple(suite)}, resume_at=float(at + FLUSH),
     )  # fmt: skip
     return Delta(footer=footer, calls=pa.table(columns), embeddings=embeddings(rng, n, at))
+
+
+def sketches(rng: np.random.Generator, n: int, sides: int) -> dict[str, pa.Array]:
+    """The sketches of vectors in every direction: what compresses least."""
+    columns: dict[str, pa.Array] = {}
+    for place, field in enumerate(SKETCH_FIELDS[:-1]):
+        data = pa.py_buffer(sketch(rng.normal(0, DIMENSIONS**-0.5, (n, DIMENSIONS))).tobytes())
+        known = pa.FixedSizeBinaryArray.from_buffers(field.type, n, [None, data])
+        columns[field.name] = known if place < sides else pa.nulls(n, field.type)
+    columns[SKETCH_FIELDS[-1].name] = pa.array(["minilm-1"] * n).dictionary_encode().cast(SKETCH_FIELDS[-1].type)
+    return columns
 
 
 def embeddings(rng: np.random.Generator, n: int, at: int) -> pa.Table:

@@ -11,6 +11,9 @@ _MODULES = {
     "context_novelty": "groundedness/context_novelty",
     "disagreement": "agreement",
     "low_confidence": "perplexity",
+    **dict.fromkeys(
+        ("severe_toxicity", "obscene", "identity_attack", "insult", "threat", "sexual_explicit"), "toxicity"
+    ),
     **dict.fromkeys(("number_mismatch", "negation_flip", "entity_mismatch"), "groundedness/claims"),
     **dict.fromkeys(("citation_missing", "citation_unsupported", "unsupported_claims"), "groundedness/citations"),
     **dict.fromkeys(("contradiction", "unsupported"), "groundedness/nli"),

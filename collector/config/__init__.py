@@ -1,14 +1,12 @@
 """One frozen, typed configuration, read once; a stage gets its own section, never the whole."""
 
 from collector.config.base import ConfigError, Secret
+from collector.config.judging import BaselineConfig, CascadeConfig, DriftConfig, OverloadConfig, SignalsConfig
 from collector.config.load import load_config
 from collector.config.sections import (
     AccessConfig,
-    BaselineConfig,
-    CascadeConfig,
     ChainConfig,
     Config,
-    DriftConfig,
     EvaluationsConfig,
     EvidenceConfig,
     JoinConfig,
@@ -16,10 +14,8 @@ from collector.config.sections import (
     LimitsConfig,
     MetricsConfig,
     OtlpConfig,
-    OverloadConfig,
     ReplayConfig,
     SaslConfig,
-    SignalsConfig,
     SourceConfig,
     SqlConfig,
     StoreConfig,

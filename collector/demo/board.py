@@ -54,6 +54,7 @@ class Totals:
     scored: dict[Series, float] = field(default_factory=dict)
     scores: dict[tuple[str, Series], Sum] = field(default_factory=dict)  # by column, such as toxicity_input
     distances: dict[Series, float] = field(default_factory=dict)
+    drifted: set[Series] = field(default_factory=set)
     lag: float = 0.0
     waiting: float = 0.0
     rejected: float = 0.0
@@ -71,6 +72,7 @@ class Row:
     centroid_distance: float | None
     degeneration: float | None
     coverage: float | None  # scored calls over all calls of the window
+    drift_alarm: bool = False  # whether what its users ask or what it answers has drifted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +113,8 @@ def read_totals(samples: Iterable[Sample], at: float) -> Totals:
         elif name == catalog.CENTROID_DISTANCE.name:
             series = Series(labels["service"], labels["model"])
             totals.distances[series] = max(value, totals.distances.get(series, 0.0))
+        elif name == catalog.DRIFT_ALARM.name and value > 0:
+            totals.drifted.add(Series(labels["service"], labels["model"]))
     return totals
 
 
@@ -179,6 +183,7 @@ def _row(series: Series, old: Totals, new: Totals) -> Row:
         centroid_distance=new.distances.get(series),
         degeneration=mean("degeneration_output"),
         coverage=scored / calls if calls else None,
+        drift_alarm=series in new.drifted,
     )
 
 

@@ -53,6 +53,10 @@ def demo_config(options: Options, environ: Mapping[str, str]) -> Config:
         "baseline.current_minutes": 10,
         "baseline.baseline_hours": 2,
         "baseline.calls_min": 20,
+        "drift.alpha": 1e-3,  # the demo runs for minutes: one false alarm in 20,000 pairs will do
+        "drift.window_seconds": 10.0,
+        "drift.grace_seconds": 2.0,
+        "drift.recent_gap_seconds": 30.0,
     }
     return load_config(None, environ, overrides)
 

@@ -103,6 +103,7 @@ def render(scene: Scene, footer: Sequence[str]) -> Group:
     table.add_column("calls", justify="right")
     for _, title, _ in _COLUMNS:
         table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("drift", no_wrap=True)
     table.add_column("coverage", justify="right")
     for row in board.rows:
         worse = scene.changed(row)
@@ -111,6 +112,7 @@ def render(scene: Scene, footer: Sequence[str]) -> Group:
             row.series.model,
             f"{row.calls:,}",
             *(_cell(getattr(row, column), column in worse) for column, _, _ in _COLUMNS),
+            Text("ALARM", style="bold red") if row.drift_alarm else Text("-", style="dim"),
             _coverage(row.coverage),
         )
     return Group(head, table, Text("\n".join(footer), style="dim"))
@@ -132,6 +134,9 @@ def plain_line(scene: Scene) -> str:
     ]
     if worse:
         parts.append("WORSE: " + ", ".join(worse))
+    drifted = [f"{row.series.service}/{row.series.model}" for row in board.rows if row.drift_alarm]
+    if drifted:
+        parts.append("DRIFT ALARM: " + ", ".join(drifted))
     return " | ".join(parts)
 
 

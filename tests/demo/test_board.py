@@ -63,6 +63,19 @@ def scene(*, incident: bool = False, rows: tuple[Row, ...] = (row(),), seconds: 
     )
 
 
+def test_a_drift_alarm_is_shown_where_it_is() -> None:
+    who = {"service": BOT.service, "model": BOT.model}
+    alarm = [
+        Sample(catalog.DRIFT_ALARM.name, {**who, "side": side}, value) for side, value in (("input", 0), ("output", 1))
+    ]
+    quiet = compare(read_totals(samples(scored=1), 0.0), read_totals([*samples(scored=2), *alarm[:1]], 1.0))
+    loud = compare(read_totals(samples(scored=1), 0.0), read_totals([*samples(scored=2), *alarm], 1.0))
+
+    assert "ALARM" not in plain_line(scene(rows=quiet.rows)) + text_of(render(scene(rows=quiet.rows), []))
+    assert "DRIFT ALARM: support-bot/aurora-chat-2.2" in plain_line(scene(rows=loud.rows))
+    assert "ALARM" in text_of(render(scene(rows=loud.rows), []))
+
+
 def text_of(what: object) -> str:
     console = Console(file=io.StringIO(), width=140)
     console.print(what)
