@@ -134,7 +134,7 @@ def test_a_frame_shows_every_series_and_marks_what_is_worse() -> None:
     assert "INCIDENT" in shown
     [line] = [line for line in shown.splitlines() if BOT.service in line]
     assert [cell.strip() for cell in line.strip("│ ").split("│")] == [
-        "support-bot", "aurora-chat-2.2", "10", "0.01", "▲ 0.61", "-", "0.05", "0.00", "100%",
+        "support-bot", "aurora-chat-2.2", "10", "0.01", "▲ 0.61", "-", "0.05", "0.00", "-", "100%",
     ]  # fmt: skip
     assert "Ctrl-C" in shown
 

@@ -6,12 +6,20 @@ import re
 from pathlib import Path
 
 from collector import catalog
+from collector.catalog import pipeline, quality
 
 COLLECTOR = Path(__file__).resolve().parents[2] / "collector"
 SOURCES = "\n".join(
-    path.read_text(encoding="utf-8") for path in COLLECTOR.rglob("*.py") if path.name not in {"catalog.py", "board.py"}
+    path.read_text(encoding="utf-8")
+    for path in COLLECTOR.rglob("*.py")
+    if path.name != "board.py" and path.parent.name != "catalog"
 )
-CONSTANTS = {value.name: name for name, value in vars(catalog).items() if isinstance(value, catalog.Metric)}
+CONSTANTS = {
+    value.name: name
+    for module in (pipeline, quality)
+    for name, value in vars(module).items()
+    if isinstance(value, catalog.Metric)
+}
 
 
 def test_every_metric_that_a_room_tells_is_in_the_catalogue() -> None:

@@ -49,7 +49,7 @@ DRIFT = View(
 DRIFT_ALARMS = View(
     name="drift_alarms",
     meaning="Whether the texts of a service, model and side have drifted, since when, how surely.",
-    example="SELECT service, model, side, alarm_since, log_evalue FROM drift_alarms WHERE alarm ORDER BY alarm_since",
+    example="SELECT service, model, side, alarm_since, false_alarm_pairs FROM drift_alarms WHERE alarm",
     source="FROM data.drift_windows GROUP BY service, model, side, version",
     columns=(
         Column("as_of", "TIMESTAMP", "end of the newest window with calls, by the log's time", "max(window_end)"),
@@ -83,10 +83,8 @@ DRIFT_ALARMS = View(
 DRIFT_WINDOWS = View(
     name="drift_windows",
     meaning="What each window said to the drift detectors. calls = pairs and all that was left out, by reason.",
-    example=(
-        "SELECT window_end, service, side, pairs, log_evalue FROM drift_windows\n"
-        "WHERE window_start >= TIMESTAMP '2026-11-24 10:00' AND window_start < TIMESTAMP '2026-11-24 12:00'"
-    ),
+    example="""SELECT window_start, service, side, pairs, log_evalue FROM drift_windows
+WHERE window_start >= TIMESTAMP '2026-11-27' ORDER BY window_start""",
     source="FROM data.drift_windows",
     columns=(
         Column(WINDOW.name, WINDOW.type, "begin of the window by the log's time, UTC"),
@@ -107,7 +105,7 @@ DRIFT_WINDOWS = View(
 DRIFT_TOPICS = View(
     name="drift_topics",
     meaning="Which topics grew and shrank, for slices whose e-value is high; as looked up last.",
-    example="SELECT service, side, share_before, share_after, examples_after FROM drift_topics WHERE change_low > 0",
+    example="SELECT service, side, round(change, 2) AS change, examples_after FROM drift_topics ORDER BY change DESC",
     source="FROM data.drift_topics",
     columns=(
         Column(WINDOW.name, WINDOW.type, "begin of the window in which they were looked up"),
