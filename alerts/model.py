@@ -53,7 +53,7 @@ class Alert:
     keep_firing_seconds: int = 0
     by: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
-    evidence: bool = False  # whether there are calls to look at
+    evidence: str | None = None  # where there are calls to look at: what the link says beside ``by``
     look_back_seconds: int = 3_600
 
     def annotations(self, site: Site) -> dict[str, str]:
@@ -64,8 +64,8 @@ class Alert:
             "runbook_url": f"{site.assay_url}{RUNBOOKS_PATH}#{self.name.lower()}",
             "dashboard_url": f"{site.grafana_url}/d/{self.board.value}?{self._slice('var-')}{self._range(1_000)}",
         }
-        if self.evidence:
-            found["evidence_url"] = f"{site.assay_url}{EVIDENCE_PATH}?{self._slice('')}{self._range(1)}"
+        if self.evidence is not None:
+            found["evidence_url"] = f"{site.assay_url}{EVIDENCE_PATH}?{self.evidence}{self._slice('')}{self._range(1)}"
         return found
 
     def _slice(self, prefix: str) -> str:

@@ -33,7 +33,7 @@ def groups(objectives: tuple[Objective, ...]) -> tuple[Group, ...]:
         Group(name="assay-scores-slow", rules=tuple(_records(objectives, slow=True)), interval_seconds=120),
         Group(name="assay-scores-other", rules=(*_objective_records(objectives), *_coverage_records())),
         Group(name="assay-budgets", rules=tuple(_burn(burn) for burn in BURNS)),
-        Group(name="assay-quality", rules=(_collapse(), _canary(), _shift())),
+        Group(name="assay-quality", rules=(_collapse(), _canary(), _shift(), *_drift())),
         Group(name="assay-coverage", rules=(_coverage(), _capture(), _silence(), _errors())),
     )
 
@@ -97,7 +97,7 @@ def _burn(burn: Burn) -> Alert:
             f"{duration(round(30 * 24 / burn.factor) * 3_600)}. Users are getting bad answers."
         ),
         board=Board.QUALITY,
-        evidence=True,
+        evidence="",
         look_back_seconds=burn.long_seconds,
     )
 
@@ -133,7 +133,7 @@ def _collapse() -> Alert:
             "threshold, several times the hour before. Users see it now: a release, a prompt or a provider changed."
         ),
         board=Board.QUALITY,
-        evidence=True,
+        evidence="",
         look_back_seconds=900,
     )
 
@@ -160,7 +160,7 @@ def _canary() -> Alert:
             "the threshold, surely more than those of the service's other models: who meets it is worse off."
         ),
         board=Board.COMPARE,
-        evidence=True,
+        evidence="",
     )
 
 
@@ -183,8 +183,42 @@ def _shift() -> Alert:
             "more than over the day before. It may be within its budget and yet be what users complain of next."
         ),
         board=Board.QUALITY,
-        evidence=True,
+        evidence="",
         look_back_seconds=7_200,
+    )
+
+
+def _drift() -> tuple[Alert, ...]:
+    by = "service, model, side"
+    promise = '{{ with query "max(assay_drift_false_alarm_calls)" }}{{ . | first | value | humanize }}{{ end }}'
+    return (
+        Alert(
+            name="AssayDriftDetected",
+            expr=f"max by ({by}) (assay_drift_log_evalue) >= on () group_left () max(assay_drift_alarm_threshold)",
+            severity=Severity.WARNING,
+            keep_firing_seconds=DRIFT_KEEP_SECONDS,
+            by=("service", "model", "side"),
+            summary="{{ $labels.service }}: {{ $labels.side }} texts of {{ $labels.model }} are not what they were",
+            impact=(
+                f"Without a change at least {promise} pairs of calls lie between two such alarms, on average. Users "
+                "ask, or are told, something else than before: what was tuned on the old texts may mislead."
+            ),
+            board=Board.DRIFT,
+            evidence="signal=drift&",
+            look_back_seconds=86_400,
+        ),
+        Alert(
+            name="AssayDriftBlind",
+            expr=(
+                "(time() - max(assay_last_drift_window_timestamp_seconds) > 1800) "
+                "and on () (sum(increase(assay_calls_total[30m])) > 0)"
+            ),
+            severity=Severity.WARNING,
+            for_seconds=300,
+            summary="Nobody has looked for drift for {{ $value | humanizeDuration }}",
+            impact="Calls come in, and none is compared with the baseline: the absence of drift alarms says nothing.",
+            board=Board.DRIFT,
+        ),
     )
 
 

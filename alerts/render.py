@@ -8,6 +8,7 @@ with the defaults.
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -111,7 +112,8 @@ def _without_queries(text: str) -> str:
     """Grafana's templates run no query and hold values by the name of the query."""
     text, _, rest = text.partition("from={{ with query")
     link = f"{text}from=now-6h&to=now" if rest else text
-    return link.replace("$value", "$values.series.Value")
+    stated = re.sub(r"\{\{ with query .*?\{\{ end \}\}", "20 / drift.alpha", link)
+    return stated.replace("$value", "$values.series.Value")
 
 
 class _Dumper(yaml.SafeDumper):

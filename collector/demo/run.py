@@ -19,7 +19,7 @@ from collector.demo.view import LiveView, PlainView, Scene, View
 from collector.source.otlp import OtlpSource
 
 FRAME_SECONDS = 1.0
-EARLIER_CALLS = 600
+EARLIER_CALLS = 1_500
 STOP_SECONDS_MAX = 90.0
 SETTLE_SECONDS_MAX = 15.0
 SQL = "SELECT service, model, count(*) AS calls, avg(toxicity_output) AS toxicity FROM calls GROUP BY ALL ORDER BY ALL"
@@ -56,7 +56,7 @@ def demo_config(options: Options, environ: Mapping[str, str]) -> Config:
         "drift.alpha": 1e-3,  # the demo runs for minutes: one false alarm in 20,000 pairs will do
         "drift.window_seconds": 10.0,
         "drift.grace_seconds": 2.0,
-        "drift.recent_gap_seconds": 30.0,
+        "drift.recent_gap_seconds": 600.0,  # the backdated traffic is the baseline, the incident never
     }
     return load_config(None, environ, overrides)
 

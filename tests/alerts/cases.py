@@ -124,6 +124,8 @@ _POLLED = 'assay_records_polled_total{topic="otlp_spans"}'
 _APPENDED = 'assay_last_append_timestamp_seconds{topic="otlp_spans",partition="0"}'
 _BUILD = 'assay_build_info{role="all"}'
 _FREE, _SIZE = "assay_data_free_bytes", "assay_data_size_bytes"
+_EVALUE = 'assay_drift_log_evalue{service="bot",model="m",side="input"}'
+_REFUSED = 'assay_evaluations_total{outcome="refused"}'
 TOPIC = {"topic": "otlp_spans"}
 
 CASES: tuple[Case, ...] = (
@@ -162,6 +164,21 @@ CASES: tuple[Case, ...] = (
         nearly=({_bad("30m"): 130}, {_scores("30m"): 195, _bad("30m"): 60}),
         also=({_scores("30m"): 205, _bad("30m"): 60},),
         ever=({_scores("1d"): 195},),
+    ),
+    Case(
+        alert="AssayDriftDetected",
+        labels={"service": "bot", "model": "m", "side": "input"},
+        quiet={_EVALUE: 9.1, "assay_drift_alarm_threshold": 9.2},
+        loud={_EVALUE: 9.2},
+        nearly=({_EVALUE: 9.19},),
+    ),
+    Case(
+        alert="AssayDriftBlind",
+        before=40,
+        quiet={"assay_last_drift_window_timestamp_seconds": NOW, 'assay_calls_total{service="bot"}': 1},
+        loud={"assay_last_drift_window_timestamp_seconds": 2_340},
+        nearly=({"assay_last_drift_window_timestamp_seconds": NOW, 'assay_calls_total{service="bot"}': 1},),
+        onset=30,
     ),
     Case(
         alert="AssayCoverageFell",
@@ -369,6 +386,24 @@ CASES: tuple[Case, ...] = (
         quiet={'assay_signal_unscored_total{service="bot",signal="toxicity",side="output",reason="shed"}': 0},
         loud={'assay_signal_unscored_total{service="bot",signal="toxicity",side="output",reason="shed"}': 1},
         clears=3,
+        closes_later=True,
+    ),
+    Case(
+        alert="AssayCascadeFell",
+        quiet={"assay_cascade_fallen": 0},
+        loud={"assay_cascade_fallen": 1},
+    ),
+    Case(
+        alert="AssayWebConfigStale",
+        labels={"listener": "web"},
+        quiet={'assay_web_config_stale{listener="web"}': 0},
+        loud={'assay_web_config_stale{listener="web"}': 1},
+    ),
+    Case(
+        alert="AssayEvaluationsRefused",
+        quiet={_REFUSED: 0},
+        loud={_REFUSED: 1},
+        clears=13,
         closes_later=True,
     ),
     Case(

@@ -113,7 +113,7 @@ def test_texts_and_links_are_whole_when_prometheus_has_filled_them(case: Case, t
     assert int(dashboard["to"][0]) - int(dashboard["from"][0]) == of(case).look_back_seconds * 1_000
     for label in of(case).by:
         assert dashboard[f"var-{label}"] == [case.labels[label]]
-    if of(case).evidence:
+    if of(case).evidence is not None:
         evidence = parse_qs(urlsplit(told["evidence_url"]).query)
         assert {label: evidence[label] for label in of(case).by} == {
             label: [case.labels[label]] for label in of(case).by
