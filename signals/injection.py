@@ -33,14 +33,22 @@ from signals.encoder import DIMENSIONS, TONE_LAYER, Encoded, Encoder
 from signals.normalise import bounded, payloads, plain, spelled, unseen
 from signals.runtime.weights import WeightsError
 from signals.toxicity import read_card
-from signals.types import Abstention, Embeddings, Floats, ScoreColumn, ScoreSpec, Side
+from signals.types import Abstention, Embeddings, Exchange, Floats, ScoreColumn, ScoreSpec, Side
 
 HEAD = "injection-v1"
 PHRASE = 0.9
 SENTENCES_MAX = 2
 SENTENCE_CHARS_MAX = 1_000
+CONTEXT_RULES = "2"
+"""Of what counts as context: raised when the same context head reads other sentences."""
 CUE_CHARS = 100  # a short sentence with one cue does not outweigh a longer one with two
 
+# where a system prompt begins to hold what others wrote: a heading, or a marked passage
+_MATERIAL = re.compile(
+    r"^\W{0,8}(?:context|documents?|sources?|passages?|excerpts?|articles?|background|knowledge|snippets?)\b[^\n]{0,40}:"
+    r"|^\s{0,8}(?:\[\w|<[a-z])",
+    re.IGNORECASE | re.MULTILINE,
+)
 _GAP = r"\W+(?:\w+\W+){0,5}?"
 _STEP = r"\W+(?:\w+\W+){0,3}?"
 _WHICH = r"(?:previous|prior|above|earlier|preceding|all|any|every|your|existing|initial|original|system|these)"
@@ -170,10 +178,10 @@ class Injection:
             self._direct = Head(file.get_tensor("direct"), float(file.get_tensor("direct_bias")[0]))
             self._order = Head(file.get_tensor("context"), float(file.get_tensor("context_bias")[0]))
         self._encoder = encoder
-        version, short = f"{facts['version']}-{encoder.version.rsplit('-', 1)[1]}", facts["sha256"][:8]
+        version, dtype, short = facts["version"], encoder.version.rsplit("-", 1)[1], facts["sha256"][:8]
         self.specs = tuple(
-            ScoreSpec(signal=signal, side=Side.INPUT, version=version, weights=short)
-            for signal in ("injection", "context_injection")
+            ScoreSpec(signal=signal, side=Side.INPUT, version=f"{each}-{dtype}", weights=short)
+            for signal, each in (("injection", version), ("context_injection", f"{version}.{CONTEXT_RULES}"))
         )
 
     def score(self, batch: Batch) -> tuple[ScoreColumn, ...]:
@@ -188,7 +196,7 @@ class Injection:
         return column(self.specs[0], batch.abstentions(Side.INPUT), np.maximum(found, np.array(said, dtype=np.float32)))
 
     def _context(self, batch: Batch) -> ScoreColumn:
-        contexts = [exchange.context for exchange in batch.exchanges]
+        contexts = [supplied(exchange) for exchange in batch.exchanges]
         codes = np.where(batch.shed, Abstention.SHED, Abstention.NONE).astype(np.uint8)
         for row, context in enumerate(contexts):
             if not context or context.isspace():
@@ -244,6 +252,18 @@ def sentences(text: str) -> list[tuple[int, int]]:
         for start, end in zip(starts, ends, strict=True)
         for left in range(start, end, SENTENCE_CHARS_MAX)
     ]
+
+
+def supplied(exchange: Exchange) -> str | None:
+    """The context without what the operator wrote: orders to the model are what a system prompt is for.
+
+    Of a system prompt only that counts which begins with a heading such as "Documents:" or with a marked passage.
+    """
+    context, system = exchange.context, exchange.system
+    if not context or not system or system not in context:
+        return context
+    found = _MATERIAL.search(system)
+    return context.replace(system[: found.start()] if found else system, "", 1)
 
 
 def orders(context: str) -> list[str]:

@@ -19,7 +19,7 @@ from collector.demo.view import LiveView, PlainView, Scene, View
 from collector.source.otlp import OtlpSource
 
 FRAME_SECONDS = 1.0
-EARLIER_CALLS = 1_500
+EARLIER_CALLS = 2_400  # enough of a baseline for the minute before the incident and two of it
 STOP_SECONDS_MAX = 90.0
 SETTLE_SECONDS_MAX = 15.0
 SQL = "SELECT service, model, count(*) AS calls, avg(toxicity_output) AS toxicity FROM calls GROUP BY ALL ORDER BY ALL"

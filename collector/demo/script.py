@@ -193,7 +193,8 @@ class Script:
         )
 
     def _conversation(self, service: Service) -> str:
-        if service not in self._conversations or self.rng.random() < 0.3:
+        """Students ask one question each; elsewhere a conversation goes on for a few."""
+        if service not in self._conversations or service is Service.TUTOR or self.rng.random() < 0.3:
             self._conversations[service] = f"conv_{self.rng.getrandbits(48):012x}"
         return self._conversations[service]
 

@@ -1,0 +1,152 @@
+"""The night shift: an incident, the page it brings, the link in the page, and what is said when Assay itself dies."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from alerts.alertmanager import configuration
+from alerts.model import Site
+from alerts.render import files
+from tests.servers.process import free_ports
+
+RATE = 60
+INCIDENT_AFTER_SECONDS = 25
+WAIT_SECONDS_MAX = 240.0
+
+
+class Webhook:
+    """Whoever is paged: keeps each notification with its time, by the receiver's path."""
+
+    def __init__(self) -> None:
+        self.pages: list[tuple[float, str, dict[str, Any]]] = []
+        hook = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+                hook.pages.append((time.time(), self.path, body))
+                self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, format: str, *args: object) -> None: ...  # noqa: A002 - the base class's name
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def alerts(self, name: str, status: str = "firing") -> list[tuple[float, str, dict[str, Any]]]:
+        return [
+            (at, path, alert)
+            for at, path, body in self.pages
+            for alert in body["alerts"]
+            if alert["labels"]["alertname"] == name and alert["status"] == status
+        ]
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@pytest.fixture
+def webhook() -> Iterator[Webhook]:
+    hook = Webhook()
+    yield hook
+    hook.close()
+
+
+def wait_until(what: str, condition: Callable[[], Any]) -> Any:
+    deadline = time.monotonic() + WAIT_SECONDS_MAX
+    while time.monotonic() < deadline:
+        if found := condition():
+            return found
+        time.sleep(0.3)
+    raise AssertionError(f"not within {WAIT_SECONDS_MAX:.0f} s: {what}")
+
+
+@pytest.mark.server("prometheus3", "alertmanager")
+def test_from_the_incident_to_the_page_to_the_calls(
+    prometheus: Callable[..., Any], alertmanager: Callable[..., Any], webhook: Webhook, tmp_path: Path
+) -> None:
+    (port,) = free_ports(1)
+    assay = f"http://127.0.0.1:{port}"
+    rules = tmp_path / "assay-rules.yaml"
+    rules.write_text(files(Site(assay_url=assay))["assay-rules.yaml"], encoding="utf-8")
+    routes = configuration(*(f"{webhook.url}/{name}" for name in ("page", "ticket", "watchdog")))
+    routes["route"]["group_wait"] = "1s"
+    manager = alertmanager(configuration=yaml.safe_load(yaml.safe_dump(routes)))
+    log = (tmp_path / "demo.log").open("w", encoding="utf-8")
+    demo = subprocess.Popen(
+        [
+            *(
+                sys.executable,
+                "-m",
+                "collector.cli",
+                "demo",
+                "--plain",
+                "--data",
+                str(tmp_path / "data"),
+                "--port",
+                "0",
+            ),
+            *("--metrics-port", str(port), "--rate", str(RATE), "--incident-after", str(INCIDENT_AFTER_SECONDS)),
+        ],
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "ASSAY_EVIDENCE__TRACE_URL": "https://traces.test/{trace_id}"},
+        stdout=log,
+        stderr=log,
+    )
+    try:
+        wait_until("ready", lambda: demo.poll() is None and _status(f"{assay}/readyz") == 200)
+        prometheus(3, [f"127.0.0.1:{port}"], scrape_interval="2s", rules=[rules], alertmanagers=[manager.address])
+        wait_until("the incident began", lambda: "INCIDENT" in (tmp_path / "demo.log").read_text(encoding="utf-8"))
+        began = time.time()
+
+        paged = wait_until("somebody is paged", lambda: webhook.alerts("AssayQualityCollapse"))
+
+        print(f"paged {paged[0][0] - began:.0f} s after the incident at {RATE} calls/s")  # noqa: T201 - not asserted
+        toxic = wait_until(
+            "toxicity is among the pages",
+            lambda: [
+                page for page in webhook.alerts("AssayQualityCollapse") if page[2]["labels"]["signal"] == "toxicity"
+            ],
+        )
+        _, path, alert = toxic[0]
+        assert path == "/page"
+        assert alert["labels"]["service"] == "support-bot"
+        evidence = httpx.get(alert["annotations"]["evidence_url"])
+        assert evidence.status_code == 200
+        assert "aurora-chat-2.2" in evidence.text
+        assert re.search(r"https://traces\.test/[0-9a-f]{32}", evidence.text)
+        runbook = httpx.get(alert["annotations"]["runbook_url"])
+        assert 'id="assayqualitycollapse"' in runbook.text
+        assert all(page[1] == "/watchdog" for page in webhook.alerts("AssayWatchdog"))
+
+        demo.kill()
+        demo.wait()
+
+        wait_until("the death of Assay is told", lambda: webhook.alerts("AssayDown"))
+    finally:
+        demo.kill()
+        demo.wait()
+        log.close()
+
+
+def _status(url: str) -> int:
+    try:
+        return httpx.get(url, timeout=5).status_code
+    except httpx.HTTPError:
+        return 0
