@@ -19,7 +19,7 @@ from collector.demo.view import LiveView, PlainView, Scene, View
 from collector.source.otlp import OtlpSource
 
 FRAME_SECONDS = 1.0
-EARLIER_CALLS = 2_400  # enough of a baseline for the minute before the incident and two of it
+EARLIER_CALLS = 2_400
 STOP_SECONDS_MAX = 90.0
 SETTLE_SECONDS_MAX = 15.0
 SQL = "SELECT service, model, count(*) AS calls, avg(toxicity_output) AS toxicity FROM calls GROUP BY ALL ORDER BY ALL"
@@ -57,6 +57,7 @@ def demo_config(options: Options, environ: Mapping[str, str]) -> Config:
         "drift.window_seconds": 10.0,
         "drift.grace_seconds": 2.0,
         "drift.recent_gap_seconds": 600.0,  # the backdated traffic is the baseline, the incident never
+        "drift.pairs_max": 20,  # so that it lasts for the minute before the incident and some of it
     }
     return load_config(None, environ, overrides)
 
