@@ -19,7 +19,7 @@ import transformers
 
 from collector.cli import main
 from signals.detoxify import FILES, DetoxifyModel, import_checkpoint
-from signals.runtime.classifier import packs
+from signals.runtime.classifier import PackedClassifier, packs
 from signals.runtime.weights import WeightsError
 from signals.suite import SuiteError, SuiteOptions, load_suite
 from signals.types import Exchange, Side
@@ -193,3 +193,14 @@ def test_a_model_of_another_shape_is_left_to_transformers(folder: Path, change: 
     assert packs(config)
 
     assert not packs(types.SimpleNamespace(**(config.to_dict() | change)))
+
+
+def test_a_packed_model_that_comes_back_from_a_device_answers_as_before(imported: tuple[str, Path, Path, Path]) -> None:
+    model = DetoxifyModel(imported[3], device="cpu", workers=1, cache_bytes_max=0)
+    expected = model.predict(TEXTS)
+
+    model.runner._model.to(torch.device("meta"))
+    model.runner._model.to(torch.device("cpu"))
+
+    assert isinstance(model.runner._model, PackedClassifier)
+    assert (model.predict(TEXTS) == expected).all()
