@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 SCRIPTS := tools/install-servers
 TOGETHER := -n 2 --dist loadfile
-BENCHES := $(filter-out __init__,$(basename $(notdir $(wildcard bench/*.py))))
+BENCHES := $(filter-out __init__ gpu,$(basename $(notdir $(wildcard bench/*.py))))
 
 .DEFAULT_GOAL := help
 .PHONY: help demo setup test check servers wheel bench
@@ -16,7 +16,7 @@ help:
 	@echo 'make check     formatting, lint, types, import contracts, tests'
 	@echo 'make servers   install the real servers that the tests use into .cache/servers'
 	@echo 'make wheel     build the wheel into dist/'
-	@echo 'make bench     every benchmark'
+	@echo 'make bench     every benchmark but the one of a GPU (python -m bench.gpu)'
 
 demo: $(VENV)/.runs
 	$(BIN)/assay demo $(ARGS)

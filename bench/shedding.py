@@ -1,7 +1,7 @@
 """What each step of shedding saves, in core-seconds a call: python -m bench.shedding
 
 Nothing left out, one step, … all of them. CPU time of the process, one thread, the sides in turns over the same calls
-of bench.suite with a number appended, so that no text is known from another turn; each call has two answers. Exits 1
+of bench.speed with a number appended, so that no text is known from another turn; each call has two answers. Exits 1
 where leaving everything out does not at least halve the cost.
 """
 
@@ -15,7 +15,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 import numpy as np
 import torch
 
-from bench.suite import cpu_seconds, exchanges
+from bench.speed import cpu_seconds, exchanges
 from signals.suite import SuiteOptions, load_suite
 
 ROUNDS = 4

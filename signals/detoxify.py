@@ -27,6 +27,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from signals.runtime.classifier import PackedClassifier, packs
 from signals.runtime.device import choose_device, choose_dtype, cores
 from signals.runtime.lru import Lru
 from signals.runtime.runner import Runner
@@ -124,7 +125,12 @@ class DetoxifyModel:
         window = manifest["window_tokens"]
         self._windower = Windower(directory / FILES[2], window_tokens=window, overlap_tokens=window // OVERLAP_RATIO)
         self.runner = Runner(
-            _Classifier(model, dtype), device=place, workers=workers or cores(), pack_tokens_max=pack_tokens_max
+            PackedClassifier(model.state_dict(), model.config, dtype)
+            if packs(model.config)
+            else _Classifier(model, dtype),
+            device=place,
+            workers=workers or cores(),
+            pack_tokens_max=pack_tokens_max,
         )
         self._cache = Lru(f"{self.version}-{self.weights}", cache_bytes_max)
 
@@ -148,7 +154,7 @@ class DetoxifyModel:
 
 
 class _Classifier:
-    """A transformers model as the runner wants it; windows of one length share a call, so nothing is padded."""
+    """A transformers model that does not pack (ALBERT); windows of one length share a call, so nothing is padded."""
 
     def __init__(self, model: Any, dtype: torch.dtype) -> None:
         self._master = model.eval().to(dtype)  # stays on the CPU: the way back from a lost GPU

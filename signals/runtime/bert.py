@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, islice
 
+import numpy as np
 import torch
 import torch.nn.functional as nn
 from torch import Tensor
@@ -32,20 +33,18 @@ class Layout:
         runs = tuple((len(list(run)), length) for length, run in groupby(lengths))
         starts = torch.zeros(len(lengths) + 1, dtype=torch.int32)
         starts[1:] = torch.cumsum(torch.tensor(lengths, dtype=torch.int32), 0)
-        return cls(runs, starts.to(device), max(lengths))
+        return cls(runs, _staged(starts, device), max(lengths))
 
 
 def attend_in_runs(query: Tensor, key: Tensor, value: Tensor, layout: Layout) -> Tensor:
     """Attention inside each window, (rows, heads, width) each; one call per run of equal lengths, on any device."""
-    out = torch.empty_like(query)
-    row = 0
+    mixed, row = [], 0
     for count, length in layout.runs:
         rows = slice(row, row + count * length)
         q, k, v = (part[rows].view(count, length, *part.shape[1:]).transpose(1, 2) for part in (query, key, value))
-        mixed = nn.scaled_dot_product_attention(q, k, v)
-        out[rows] = mixed.transpose(1, 2).flatten(0, 1)
+        mixed.append(nn.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(0, 1))
         row = rows.stop
-    return out
+    return mixed[0] if len(mixed) == 1 else torch.cat(mixed)
 
 
 def attend_varlen(query: Tensor, key: Tensor, value: Tensor, layout: Layout) -> Tensor:
@@ -69,12 +68,24 @@ class PackedBert:
     """BERT weights on one device; called with windows it gives their mean-pooled hidden states at chosen layers.
 
     ``taps`` counts layers from 1 (0 is the embedding layer); the answer has shape (windows, taps, hidden), float32.
+    With ``pad``, RoBERTa's way of counting: positions start after the padding token's id, which itself is not counted.
     """
 
-    def __init__(self, weights: Mapping[str, Tensor], *, heads: int, taps: Sequence[int], dtype: torch.dtype) -> None:
+    def __init__(
+        self,
+        weights: Mapping[str, Tensor],
+        *,
+        heads: int,
+        taps: Sequence[int],
+        dtype: torch.dtype,
+        epsilon: float = 1e-12,
+        pad: int | None = None,
+    ) -> None:
         self.dtype = dtype
         self.taps = tuple(taps)
         self._heads = heads
+        self._epsilon = epsilon
+        self._pad = pad
         self._attend: Attention = attend_in_runs
         self._master = {name: tensor.to(dtype) for name, tensor in _folded(weights).items()}
         self._weights = self._master
@@ -108,24 +119,37 @@ class PackedBert:
             layout = Layout.of([len(window) for window in windows], self.device)
             return next(islice(self._rows(windows, layout), layer, None)).float()
 
+    def first_tokens(self, windows: Sequence[Ids]) -> Tensor:
+        """The last layer's hidden state of each window's first token: (windows, hidden), in the model's format."""
+        with torch.inference_mode():
+            layout = Layout.of([len(window) for window in windows], self.device)
+            *_, last = self._rows(windows, layout)
+            return last[layout.starts[:-1].long()]
+
     def _rows(self, windows: Sequence[Ids], layout: Layout) -> Iterator[Tensor]:
         """Token rows after the embeddings and after each layer."""
         ids = torch.cat([torch.from_numpy(window) for window in windows])
-        positions = torch.cat([torch.arange(length).repeat(count) for count, length in layout.runs])
+        positions = torch.cat([self._positions(window) for window in windows])
         weights = self._weights
-        hidden = weights["words"][ids.to(self.device)] + weights["positions"][positions.to(self.device)]
+        hidden = weights["words"][_staged(ids, self.device)] + weights["positions"][_staged(positions, self.device)]
         hidden = self._norm(hidden, "embeddings")
         yield hidden
         for layer in range(self._layers):
             hidden = self._layer(hidden, f"{layer}", layout)
             yield hidden
 
+    def _positions(self, window: Ids) -> Tensor:
+        if self._pad is None:
+            return torch.arange(len(window))
+        counted = window != self._pad
+        return torch.from_numpy(np.cumsum(counted) * counted + self._pad)
+
     def _layer(self, hidden: Tensor, name: str, layout: Layout) -> Tensor:
         rows, width = hidden.shape
         qkv = self._linear(hidden, f"{name}.qkv").view(rows, 3, self._heads, width // self._heads)
         mixed = self._attend(qkv[:, 0], qkv[:, 1], qkv[:, 2], layout).reshape(rows, width)
         hidden = self._norm(hidden + self._linear(mixed, f"{name}.out"), f"{name}.attention")
-        grown = nn.gelu(self._linear(hidden, f"{name}.up"))
+        grown = torch.ops.aten.gelu_(self._linear(hidden, f"{name}.up"))
         return self._norm(hidden + self._linear(grown, f"{name}.down"), f"{name}.output")
 
     def _linear(self, rows: Tensor, name: str) -> Tensor:
@@ -135,7 +159,7 @@ class PackedBert:
 
     def _norm(self, rows: Tensor, name: str) -> Tensor:
         weight = self._weights[f"{name}.norm.weight"]
-        return nn.layer_norm(rows, weight.shape, weight, self._weights[f"{name}.norm.bias"], 1e-12)
+        return nn.layer_norm(rows, weight.shape, weight, self._weights[f"{name}.norm.bias"], self._epsilon)
 
     def _varlen_agrees(self) -> bool:
         """Whether the fused kernel exists here and says what plain attention says, on a small pack."""
@@ -176,6 +200,13 @@ def _multiply(rows: Tensor, blocked: Tensor, bias: Tensor) -> Tensor:
     out = torch.ops.mkldnn._linear_pointwise(rows, blocked, bias, "none", [], "")
     assert isinstance(out, Tensor)  # noqa: S101 - operations of torch.ops have no types
     return out
+
+
+def _staged(tensor: Tensor, device: torch.device) -> Tensor:
+    """On ``device``; to a GPU from page-locked memory, so that the copy of a pack runs beside the one before it."""
+    if device.type != "cuda":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
 
 
 def _means(hidden: Tensor, layout: Layout) -> Tensor:

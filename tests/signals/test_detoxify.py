@@ -8,22 +8,25 @@ from __future__ import annotations
 
 import json
 import pickle
+import types
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import transformers
 
 from collector.cli import main
 from signals.detoxify import FILES, DetoxifyModel, import_checkpoint
+from signals.runtime.classifier import PackedClassifier, packs
 from signals.runtime.weights import WeightsError
 from signals.suite import SuiteError, SuiteOptions, load_suite
 from signals.types import Exchange, Side
 from tests.signals.checkpoints import KINDS, make_base, make_checkpoint
 from tests.signals.texts import LANGUAGES, ODD
 
-TEXTS = [*LANGUAGES, "You are an idiot.", "short", "the quick brown fox jumps over the lazy dog " * 3]
+TEXTS = [*LANGUAGES, "You are an idiot.", "short", "the quick brown fox jumps over the lazy dog " * 3, "a <pad> b"]
 
 
 @pytest.fixture(scope="module", params=sorted(KINDS))
@@ -182,3 +185,22 @@ def test_a_label_that_no_metric_has_is_refused_by_name(tmp_path: Path) -> None:
 
     with pytest.raises(WeightsError, match="no Detoxify label: sarcasm"):
         import_checkpoint(checkpoint, base, tmp_path / "out")
+
+
+@pytest.mark.parametrize("change", [{"hidden_act": "relu"}, {"is_decoder": True}, {"model_type": "albert"}])
+def test_a_model_of_another_shape_is_left_to_transformers(folder: Path, change: dict[str, Any]) -> None:
+    config = transformers.BertConfig.from_json_file(str(folder / "config.json"))
+    assert packs(config)
+
+    assert not packs(types.SimpleNamespace(**(config.to_dict() | change)))
+
+
+def test_a_packed_model_that_comes_back_from_a_device_answers_as_before(imported: tuple[str, Path, Path, Path]) -> None:
+    model = DetoxifyModel(imported[3], device="cpu", workers=1, cache_bytes_max=0)
+    expected = model.predict(TEXTS)
+
+    model.runner._model.to(torch.device("meta"))
+    model.runner._model.to(torch.device("cpu"))
+
+    assert isinstance(model.runner._model, PackedClassifier)
+    assert (model.predict(TEXTS) == expected).all()
