@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from collector.catalog import CRITICAL_AT
-
 STEP = "$__rate_interval"  # enough scrapes for a rate at the panel's resolution
 RANGE = "$__range"  # the whole time range of the board
 OF_SERVICE = 'service=~"$service"'
@@ -39,18 +37,15 @@ def quantiles(metric: str, of: str = "", of_all: Sequence[float] = (0.5, 0.95, 0
     return {f"p{round(100 * q)}": quantile(q, metric, of) for q in of_all}
 
 
-def beyond(by: str, window: str, of: str, le: float = CRITICAL_AT, offset: str = "") -> str:
-    """Share of scores above ``le``, by ``by`` and signal, of every signal at once."""
-    good = by_signal(by, "bucket", window, f'{of},le="{le}"', offset)
-    return f"1 - {good} / ({by_signal(by, 'count', window, of, offset)} > 0)"
+def bad(by: str, window: str, of: str = "", offset: str = "") -> str:
+    """Share of scores that their objective calls bad, of every signal at once, by ``by`` and signal."""
+    return f"{scores(by, window, of, 'scores_bad', offset)} / ({scores(by, window, of, offset=offset)} > 0)"
 
 
-def by_signal(by: str, suffix: str, window: str, of: str, offset: str = "") -> str:
-    """What all score histograms rose by, with the signal's name as a label in place of the metric's."""
-    series = f'{{__name__=~"assay_.+_score_{suffix}",{of}}}'
-    total = increase(series, "", f"{by}, __name__" if by else "__name__", window, offset)
-    named = f'label_replace({total}, "signal", "$1", "__name__", "assay_(.+)_score_{suffix}")'
-    return f"sum by ({f'{by}, signal' if by else 'signal'}) ({named})"
+def scores(by: str, window: str, of: str = "", which: str = "scores", offset: str = "") -> str:
+    """Scores of a window by ``by`` and signal, as the rules of alerts/ record them: a signal is a label there."""
+    back = f" offset {offset}" if offset else ""
+    return f"{_sum(f'{by}, signal' if by else 'signal')} (assay:{which}:increase{window}{_braces(of)}{back})"
 
 
 def _sum(by: str) -> str:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from collector.catalog import CRITICAL_AT, Board
+from collector.catalog import Board
 from dashboards.boards.common import ADDRESS, EVENTS, MODEL, SERVICE, SIDE, evidence, signal
 from dashboards.panels import Kind, Page, Panel, Unit
-from dashboards.promql import OF_MODEL, RANGE, beyond, rate, share
+from dashboards.promql import OF_MODEL, bad, rate, share
 
 _BY, _LEGEND = "service, model", "{{service}} {{model}}"
 _OF = f'{OF_MODEL},side="$side"'
@@ -29,8 +29,8 @@ def page(signals: Sequence[str]) -> Page:
 def _table() -> Panel:
     return Panel(
         title="Models by signal",
-        says=f"Share of scores beyond {CRITICAL_AT} in the time range, and in the range of equal length before it.",
-        queries={"bad": beyond(_BY, RANGE, _OF), "before": beyond(_BY, RANGE, _OF, offset=RANGE)},
+        says="Share of bad scores (alerts/slo.py) in six hours, and in the six hours before them.",
+        queries={"bad": bad(_BY, "6h", _OF), "before": bad(_BY, "6h", _OF, offset="6h")},
         kind=Kind.TABLE, width=24, height=12, by=("signal", "service", "model"),
         units={"bad": Unit.SHARE, "before": Unit.SHARE},
         link=evidence(

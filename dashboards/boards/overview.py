@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collector.catalog import CRITICAL_AT, Board
+from collector.catalog import Board
 from dashboards.boards.common import ADDRESS, EVENTS, FIRING, SERVICE, evidence
 from dashboards.panels import Kind, Page, Panel, Unit
-from dashboards.promql import ELIGIBLE, OF_SERVICE, beyond, increase, quantile, rate, share
+from dashboards.promql import ELIGIBLE, OF_SERVICE, bad, increase, quantile, rate, scores, share
 
 _CALLS = increase("assay_calls_total", OF_SERVICE, "service", "1h")
 _CONTENT = rate("assay_calls_content_total", OF_SERVICE, "service")
 _WITH_TEXT = rate("assay_calls_content_total", f'{OF_SERVICE},content=~"captured|truncated|partial"', "service")
-_SCORED = increase(f'{{__name__=~"assay_.+_score_count",{OF_SERVICE}}}', window="1h")
+_SCORED = f"sum({scores('', '1h', OF_SERVICE)})"
 _MISSED = increase("assay_signal_unscored_total", f'{OF_SERVICE},reason=~"{ELIGIBLE}"', window="1h")
-_WORST = f"max by (service) ({beyond('service', '1h', OF_SERVICE)})"
+_WORST = f"max by (service) ({bad('service', '1h', OF_SERVICE)})"
 _OUTPUTS = f'{OF_SERVICE},side="output"'
 
 
@@ -49,8 +49,8 @@ def _numbers() -> tuple[Panel, ...]:
         ),
         Panel(
             title="Worst signal",
-            says=f"Greatest share of scores beyond {CRITICAL_AT} among all services and signals, over the last hour.",
-            queries={"{{service}} {{signal}}": f"topk(1, {beyond('service', '1h', OF_SERVICE)})"},
+            says="Greatest share of bad scores (alerts/slo.py) among all services and signals, over the last hour.",
+            queries={"{{service}} {{signal}}": f"topk(1, {bad('service', '1h', OF_SERVICE)})"},
             kind=Kind.STAT, width=4, height=4, unit=Unit.SHARE, warn=0.02, critical=0.1, named=True,
         ),
         Panel(
@@ -94,8 +94,8 @@ def _courses() -> tuple[Panel, ...]:
         ),
         Panel(
             title="Bad answers by service and signal",
-            says=f"The ten greatest shares of output scores beyond {CRITICAL_AT}, over five minutes.",
-            queries={"{{service}} {{signal}}": f"topk(10, {beyond('service', '5m', _OUTPUTS)} > 0)"},
+            says="The ten greatest shares of bad output scores, over five minutes.",
+            queries={"{{service}} {{signal}}": f"topk(10, {bad('service', '5m', _OUTPUTS)} > 0)"},
             unit=Unit.SHARE, empty="none",
         ),
         Panel(

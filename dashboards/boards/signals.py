@@ -5,7 +5,7 @@ from __future__ import annotations
 from collector.catalog import Board
 from dashboards.boards.common import ADDRESS, EVENTS, SERVICE
 from dashboards.panels import Kind, Page, Panel, Unit
-from dashboards.promql import ELIGIBLE, OF_SERVICE, by_signal, increase, quantiles, rate, share
+from dashboards.promql import ELIGIBLE, OF_SERVICE, increase, quantiles, rate, scores, share
 
 _MISSED = f'{OF_SERVICE},reason=~"{ELIGIBLE}"'
 
@@ -22,7 +22,7 @@ def page() -> Page:
 
 
 def _coverage() -> tuple[Panel, ...]:
-    scored = by_signal("", "count", "1h", OF_SERVICE)
+    scored = scores("", "1h", OF_SERVICE)
     missed = increase("assay_signal_unscored_total", _MISSED, "signal", "1h")
     return (
         Panel(

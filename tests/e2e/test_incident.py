@@ -21,6 +21,7 @@ import yaml
 from alerts.alertmanager import configuration
 from alerts.model import Site
 from alerts.render import files
+from dashboards.render import files as boards
 from tests.servers.process import free_ports
 
 RATE = 60
@@ -111,29 +112,28 @@ def test_from_the_incident_to_the_page_to_the_calls(
     )
     try:
         wait_until("ready", lambda: demo.poll() is None and _status(f"{assay}/readyz") == 200)
-        prometheus(3, [f"127.0.0.1:{port}"], scrape_interval="2s", rules=[rules], alertmanagers=[manager.address])
+        server = prometheus(
+            3, [f"127.0.0.1:{port}"], scrape_interval="2s", rules=[rules], alertmanagers=[manager.address]
+        )
         wait_until("the incident began", lambda: "INCIDENT" in (tmp_path / "demo.log").read_text(encoding="utf-8"))
         began = time.time()
 
         paged = wait_until("somebody is paged", lambda: webhook.alerts("AssayQualityCollapse"))
 
         print(f"paged {paged[0][0] - began:.0f} s after the incident at {RATE} calls/s")  # noqa: T201 - not asserted
-        toxic = wait_until(
-            "toxicity is among the pages",
-            lambda: [
-                page for page in webhook.alerts("AssayQualityCollapse") if page[2]["labels"]["signal"] == "toxicity"
-            ],
-        )
-        _, path, alert = toxic[0]
+        _, path, alert = paged[0]
         assert path == "/page"
-        assert alert["labels"]["service"] == "support-bot"
+        assert alert["labels"]["service"] in CAUSES
         evidence = httpx.get(alert["annotations"]["evidence_url"])
         assert evidence.status_code == 200
-        assert "aurora-chat-2.2" in evidence.text
+        assert CAUSES[alert["labels"]["service"]] in evidence.text
         assert re.search(r"https://traces\.test/[0-9a-f]{32}", evidence.text)
         runbook = httpx.get(alert["annotations"]["runbook_url"])
         assert 'id="assayqualitycollapse"' in runbook.text
         assert all(page[1] == "/watchdog" for page in webhook.alerts("AssayWatchdog"))
+
+        wait_until("drift is examined", lambda: server.query("assay_drift_log_evalue"))
+        assert empty_panels(server) - NOTHING_TO_SHOW == set()
 
         demo.kill()
         demo.wait()
@@ -143,6 +143,34 @@ def test_from_the_incident_to_the_page_to_the_calls(
         demo.kill()
         demo.wait()
         log.close()
+
+
+CAUSES = {"docs-assistant": "lumen-rag-8b", "support-bot": "aurora-chat-2.2"}
+"""The services that answer badly in the incident, and the model that does it."""
+NOTHING_TO_SHOW = {
+    "assay-compare.json: Models by signal A",  # six hours are recorded every two minutes only
+    "assay-compare.json: Models by signal B",  # … and there were none before
+    "assay-signals.json: Batches in which a signal raised A",
+}
+"""Panels about trouble that this incident is not, and about times before it; every other panel has data."""
+CHOSEN = {
+    "$service": ".*", "$model": ".*", "${signal}": "toxicity", "$signal": "toxicity", "$side": "output",
+    "$input_price": "1", "$output_price": "1", "$__rate_interval": "30s", "$__range": "1m",
+}  # fmt: skip
+
+
+def empty_panels(server: Any) -> set[str]:
+    """Runs every query of every board; those of the panels that return no series."""
+    found = set()
+    for board, text in boards().items():
+        for panel in json.loads(text)["panels"]:
+            for target in panel["targets"]:
+                query = target["expr"]
+                for name, value in CHOSEN.items():
+                    query = query.replace(name, value)
+                if not server.query(query):
+                    found.add(f"{board}: {panel['title']} {target['refId']}")
+    return found
 
 
 def _status(url: str) -> int:
