@@ -239,6 +239,29 @@ def _scoring() -> tuple[Alert, ...]:
             board=Board.SIGNALS,
         ),
         Alert(
+            name="AssayOverloadLasts",
+            expr="max(assay_shed_level) > 0",
+            severity=Severity.WARNING,
+            for_seconds=1_800,
+            keep_firing_seconds=600,
+            summary="Overload has lasted for half an hour: a worker sheds at level {{ $value }}",
+            impact="A peak would be over by now: there are too few workers for this traffic, and part of it is not judged.",
+            board=Board.SIGNALS,
+        ),
+        Alert(
+            name="AssayShedsEverything",
+            expr="max(min by (instance) (assay_shed_ratio)) > 0",
+            severity=Severity.CRITICAL,
+            for_seconds=300,
+            keep_firing_seconds=600,
+            summary="Overload: a worker has reached the last signal that it can leave out",
+            impact=(
+                "Every signal with a model leaves at least {{ $value | humanizePercentage }} of the traces out. If the "
+                "lag still grows there is nothing more to shed: quality incidents are seen too late."
+            ),
+            board=Board.SIGNALS,
+        ),
+        Alert(
             name="AssayCascadeFell",
             expr="max(assay_cascade_fallen) > 0",
             severity=Severity.WARNING,
