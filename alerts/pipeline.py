@@ -245,7 +245,7 @@ def _scoring() -> tuple[Alert, ...]:
             for_seconds=1_800,
             keep_firing_seconds=600,
             summary="Overload has lasted for half an hour: a worker sheds at level {{ $value }}",
-            impact="A peak would be over by now: there are too few workers for this traffic, and part of it is not judged.",
+            impact="A peak would be over by now: there are too few workers, and part of the traffic is not judged.",
             board=Board.SIGNALS,
         ),
         Alert(

@@ -149,8 +149,13 @@ CAUSES = {"docs-assistant": "lumen-rag-8b", "support-bot": "aurora-chat-2.2"}
 """The services that answer badly in the incident, and the model that does it."""
 NOTHING_TO_SHOW = {
     "assay-compare.json: Models by signal A",  # six hours are recorded every two minutes only
-    "assay-compare.json: Models by signal B",  # … and there were none before
+    "assay-compare.json: Models by signal B",
+    "assay-compare.json: Models by signal C",  # … and there were none before
+    "assay-pipeline.json: Rejected and dropped, by reason A",
+    "assay-pipeline.json: Rejected and dropped, by reason B",
     "assay-signals.json: Batches in which a signal raised A",
+    "assay-signals.json: Left out for overload A",
+    *(f"assay-signals.json: Recall of the cascade {query}" for query in "ABC"),  # which the demo does without
 }
 """Panels about trouble that this incident is not, and about times before it; every other panel has data."""
 CHOSEN = {
