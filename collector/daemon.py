@@ -12,7 +12,7 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -21,6 +21,7 @@ from collector.announcer import FILE, Announcer
 from collector.chain import Chain, ChainError, open_chain
 from collector.committer import Committer
 from collector.config import Config, ConfigError
+from collector.export.alertmanager import AlertWatch, Heard
 from collector.export.evaluations import Thresholds
 from collector.export.otlphttp import OtlpHttp
 from collector.export.prometheus import Exporter
@@ -62,7 +63,7 @@ class Daemon:
     """
 
     config: Config
-    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)  # it may hold secrets
     suite: ScoringSuite | None = None  # None: the shipped one, as the configuration says
     exporter: Exporter = field(init=False)
     health: Health = field(init=False)
@@ -154,8 +155,18 @@ class Daemon:
 
         return [
             *sql_routes(Desk(self.config).ask, MEDIA_TYPES, self.config.sql),
-            *evidence_routes(findings, time.time, self.config.evidence.trace_url),
+            *evidence_routes(findings, time.time, self.config.evidence.trace_url, self._alerts()),
         ]
+
+    def _alerts(self) -> Callable[[], Heard] | None:
+        """What Alertmanager says, kept up to date from now on; None where none is configured."""
+        where = self.config.evidence.alertmanager
+        if where is None:
+            return None
+        watch = AlertWatch(where, self.telemetry, time.time, self.environ)
+        self._closing.callback(watch.close)
+        watch.start()
+        return lambda: watch.heard
 
     def _serve(self, chain: Chain) -> None:
         self.server = Server(chain=chain, config=self.config, telemetry=self.telemetry, clock=time.time)

@@ -124,6 +124,25 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Coverage:
+    """Of one service's texts that a signal should judge: those judged and missed, then and now."""
+
+    service: str
+    scored: int
+    missed: int
+    scored_before: int
+    missed_before: int
+
+    @property
+    def share(self) -> float | None:
+        return _share(self.scored, self.missed)
+
+    @property
+    def share_before(self) -> float | None:
+        return _share(self.scored_before, self.missed_before)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DriftAlarm:
     """How surely the texts of one service, model and side have changed."""
 
@@ -177,6 +196,10 @@ class Evidence(Protocol):
         """Every service and signal over the hour before ``end``, the worst first."""
         ...
 
+    def coverage(self, end: datetime) -> tuple[Coverage, ...]:
+        """Every service over the hour before ``end``, whose texts are judged least first."""
+        ...
+
     def report(self, question: Question) -> Report: ...
 
     def drift(self, question: Question) -> DriftReport:
@@ -186,3 +209,7 @@ class Evidence(Protocol):
     def latest(self) -> datetime | None:
         """The log's time as far as it is counted; None: nothing was."""
         ...
+
+
+def _share(scored: int, missed: int) -> float | None:
+    return scored / (scored + missed) if scored + missed else None

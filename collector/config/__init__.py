@@ -5,6 +5,7 @@ from collector.config.judging import BaselineConfig, CascadeConfig, DriftConfig,
 from collector.config.load import load_config
 from collector.config.sections import (
     AccessConfig,
+    AlertmanagerConfig,
     ChainConfig,
     Config,
     EvaluationsConfig,
@@ -25,6 +26,7 @@ from collector.config.sections import (
 
 __all__ = [
     "AccessConfig",
+    "AlertmanagerConfig",
     "BaselineConfig",
     "CascadeConfig",
     "ChainConfig",

@@ -19,6 +19,7 @@ from collector.config.base import (
 )
 from collector.config.base import Section as _Section
 from collector.config.judging import BaselineConfig, DriftConfig, OverloadConfig, SignalsConfig
+from collector.config.traces import TraceUrl
 
 
 class SaslConfig(_Section):
@@ -233,17 +234,50 @@ class SqlConfig(_Section):
     """Queries of `POST /sql` that run at once; others wait, and are told to come back (503) when too many do."""
 
 
+class AlertmanagerConfig(_Section):
+    url: str
+    """Its address, with the path of its pages where it has one, such as `http://alertmanager:9093`."""
+    username: str | None = None
+    """For basic auth."""
+    password: Secret | None = None
+    """For basic auth."""
+    bearer_token: Secret | None = None
+    """Sent as `Authorization: Bearer` instead. Both kinds of file are read at every request."""
+    ca_file: ExistingFile | None = None
+    """PEM of its authorities; none: the system's."""
+    matchers: tuple[str, ...] = ()
+    """Which of Assay's alerts are shown, such as `cluster="eu"`, where it holds those of several; all must match."""
+    refresh_seconds: Annotated[float, Field(ge=1, le=3_600)] = 15.0
+    """How often it is asked."""
+
+    @field_validator("url")
+    @classmethod
+    def _plain_address(cls, value: str) -> str:
+        if not re.fullmatch(r"https?://([^/?#@\s:]+|\[[0-9a-fA-F:.]+\])(:\d{1,5})?(/[^?#\s]*)?", value):
+            raise ValueError("a URL that begins with http:// or https://, without a password, query or fragment")
+        return value.rstrip("/")
+
+    @field_validator("matchers")
+    @classmethod
+    def _match(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if bad := [each for each in value if not re.fullmatch(r"[a-zA-Z_]\w*(=|!=|=~|!~)[^\r\n]*", each)]:
+            raise ValueError(f'{bad[0]!r} is no matcher such as `cluster="eu"`')
+        return value
+
+    @model_validator(mode="after")
+    def _one_login(self) -> AlertmanagerConfig:
+        if (self.username is None) != (self.password is None):
+            raise ValueError("`username` and `password` go together")
+        if self.username is not None and self.bearer_token is not None:
+            raise ValueError("choose `username` and `password`, or `bearer_token`")
+        return self
+
+
 class EvidenceConfig(_Section):
     access: AccessConfig = AccessConfig()
-    trace_url: str | None = None
-    """Where a trace is shown, such as `https://jaeger.example/trace/{trace_id}`; `{span_id}` is filled in as well."""
-
-    @field_validator("trace_url")
-    @classmethod
-    def _template(cls, value: str | None) -> str | None:
-        if value is not None and not re.match(r"https?://[^\s]*\{trace_id\}", value):
-            raise ValueError("an address that begins with http:// or https:// and has {trace_id} in it")
-        return value
+    trace_url: TraceUrl | None = None
+    """Where a trace is shown, such as `https://jaeger.example/trace/{trace_id}`; docs/operate.md has more."""
+    alertmanager: AlertmanagerConfig | None = None
 
 
 class MetricsConfig(_Section):
