@@ -41,6 +41,15 @@ def _alive() -> tuple[Alert, ...]:
             board=Board.PIPELINE,
         ),
         Alert(
+            name="AssayRulesMissing",
+            expr="absent(assay:quality:budget) and on () (count(assay_build_info) > 0)",
+            severity=Severity.CRITICAL,
+            for_seconds=300,
+            summary="The series that Assay's rules record are missing",
+            impact="Quality alerts read nothing else: until they are back none can fire, whatever users are answered.",
+            board=Board.OVERVIEW,
+        ),
+        Alert(
             name="AssayNotReady",
             expr="max by (condition) (1 - assay_ready) > 0",
             severity=Severity.WARNING,

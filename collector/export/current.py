@@ -11,8 +11,8 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import msgspec
 
-OURS = "Assay[A-Za-z]{1,60}"
-"""Names of alerts that are shown: those of alerts/ and no other."""
+OURS = "Assay[A-Za-z]{1,60}( [0-9a-z]{1,10})?"
+"""Names of alerts that are shown: those of alerts/ and no other. Where Grafana evaluates them, some end in a window."""
 WATCHDOG = "AssayWatchdog"
 ALERTS_MAX = 100
 LABELS_MAX = 8
@@ -33,7 +33,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CurrentAlert:
-    """One alert; ``since`` is UTC, naive."""
+    """One alert; ``since`` is UTC, naive. ``runbook`` is the anchor of its section."""
 
     name: str
     severity: str
@@ -41,6 +41,7 @@ class CurrentAlert:
     since: datetime
     summary: str
     slice: tuple[tuple[str, str], ...]
+    runbook: str
     evidence: str = ""  # query string of the page with its calls; "": it has none
     board: str = ""  # URL
 
@@ -96,6 +97,7 @@ def _alert(wire: _Wire) -> CurrentAlert:
         since=_utc(wire.starts_at),
         summary=_cut(annotations.get("summary", "")),
         slice=_slice(labels),
+        runbook=labels["alertname"].partition(" ")[0].lower(),
         evidence=_question(annotations.get("evidence_url", "")),
         board=board if re.fullmatch(r"https?://[!-~]{1,2000}", board) else "",
     )

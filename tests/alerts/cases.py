@@ -245,6 +245,14 @@ CASES: tuple[Case, ...] = (
         opens_later=True,
     ),
     Case(
+        alert="AssayRulesMissing",
+        quiet={_BUILD: 1, **_BUDGET},
+        loud=dict.fromkeys(_BUDGET),
+        nearly=({_BUILD: None, **dict.fromkeys(_BUDGET)},),
+        onset=4,
+        opens_later=True,
+    ),
+    Case(
         alert="AssayNotReady",
         labels={"condition": "models"},
         quiet={'assay_ready{condition="models"}': 1},

@@ -65,8 +65,15 @@ def test_an_alert_says_what_where_since_when_and_leads_on() -> None:
     assert (alert.name, alert.severity, alert.state) == ("AssayQualityCollapse", "critical", State.FIRING)
     assert alert.since.isoformat(sep=" ", timespec="seconds") == "2026-11-27 03:58:12"
     assert alert.slice == (("service", "bot"), ("signal", "toxicity"), ("side", "output"))
+    assert alert.runbook == "assayqualitycollapse"
     assert alert.evidence == "signal=toxicity&side=output&service=bot&from=1&to=2"
     assert alert.board == "https://grafana.test/d/assay-quality?var-service=bot"
+
+
+def test_a_rule_that_grafana_evaluates_has_the_same_runbook() -> None:
+    (alert,) = read(body(changed(COLLAPSE, labels={"alertname": "AssayQualityBudgetBurn 1h"}))).alerts
+
+    assert (alert.name, alert.runbook) == ("AssayQualityBudgetBurn 1h", "assayqualitybudgetburn")
 
 
 def test_the_watchdog_is_no_alert_but_a_sign_of_life() -> None:

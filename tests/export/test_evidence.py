@@ -177,6 +177,7 @@ def alert(name: str = "support-bot", **changes: object) -> CurrentAlert:
     usual = CurrentAlert(
         name="AssayQualityCollapse", severity="critical", state=State.FIRING, since=NOW - timedelta(minutes=12),
         summary=f"{name}: toxicity broke down", slice=(("service", name), ("signal", "toxicity")),
+        runbook="assayqualitycollapse",
         evidence="signal=toxicity&side=output&service=support-bot&from=1764000000&to=now",
         board="https://grafana.test/d/assay-quality",
     )  # fmt: skip
