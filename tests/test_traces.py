@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import msgspec
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -70,6 +72,17 @@ def test_the_manual_has_every_placeholder() -> None:
     manual = (ROOT / "docs" / "operate.md").read_text(encoding="utf-8")
 
     assert [name for name, meaning in PLACEHOLDERS.items() if f"| `{{{name}}}` | {meaning} |" not in manual] == []
+
+
+def test_the_manuals_example_of_alertmanager_is_taken() -> None:
+    manual = (ROOT / "docs" / "operate.md").read_text(encoding="utf-8")
+    (example,) = [
+        found
+        for text in re.findall(r"^```yaml\n(.*?)^```$", manual, re.DOTALL | re.MULTILINE)
+        if "evidence" in (found := yaml.safe_load(text))
+    ]
+
+    assert EvidenceConfig.model_validate(example["evidence"]).alertmanager
 
 
 FAULTS = {

@@ -15,7 +15,7 @@ from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from urllib.parse import urlencode, urlsplit
 
 from collector.config import AlertmanagerConfig, ConfigError
-from collector.export.current import OURS, CurrentAlerts, read
+from collector.export.current import CurrentAlerts, read
 from collector.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
@@ -24,6 +24,7 @@ CONNECT_SECONDS_MAX = 5.0
 SECONDS_MAX = 10.0  # of a request, however slowly its answer trickles
 BYTES_MAX = 4 << 20
 SILENT_REFRESHES = 3  # without an answer for longer, what was heard is no longer now
+OURS = 'alertname=~"Assay.+"'  # in a form that every version reads; what comes is looked at again
 TASK = "alertmanager"
 
 
@@ -105,7 +106,7 @@ class Client:
         self._environ = environ
         address = urlsplit(config.url)
         self._host, self._port = address.hostname or "", address.port
-        matchers = (f'alertname=~"{OURS}"', *config.matchers)
+        matchers = (OURS, *config.matchers)
         self._path = f"{address.path}/api/v2/alerts?{urlencode([('filter', each) for each in matchers])}"
         self._context: ssl.SSLContext | None = None
         if address.scheme == "https":

@@ -24,7 +24,7 @@ from pydantic import ValidationError
 from alerts.rules import alerts
 from collector.config import AlertmanagerConfig, Secret
 from collector.export.alertmanager import AlertWatch, AwayError, Client, Heard
-from collector.export.current import ALERTS_MAX, LABELS_MAX, OURS, TEXT_CHARS_MAX, CurrentAlerts, State, read
+from collector.export.current import ALERTS_MAX, LABELS_MAX, TEXT_CHARS_MAX, CurrentAlerts, State, read
 from collector.telemetry import Silent
 
 COLLAPSE = {
@@ -221,7 +221,7 @@ def test_only_our_alerts_are_asked_for(fake: Fake) -> None:
     ((path, headers),) = fake.requests
     url = httpx.URL(path)
     assert url.path == "/prefix/api/v2/alerts"
-    assert url.params.get_list("filter") == [f'alertname=~"{OURS}"', 'cluster="eu"']
+    assert url.params.get_list("filter") == ['alertname=~"Assay.+"', 'cluster="eu"']
     assert "Authorization" not in headers
 
 

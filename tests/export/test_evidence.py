@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 
 from alerts.rules import alerts
 from collector import catalog
-from collector.config import MetricsConfig
+from collector.config import AlertmanagerConfig, MetricsConfig
 from collector.evidence import (
     BINS,
     Cell,
@@ -31,13 +32,14 @@ from collector.evidence import (
     Totals,
     WorstCall,
 )
-from collector.export.alertmanager import Heard
+from collector.export.alertmanager import CONNECT_SECONDS_MAX, AlertWatch, Heard
 from collector.export.current import CurrentAlert, CurrentAlerts, State
 from collector.export.prometheus import Exporter
 from collector.export.web import asked
 from collector.export.web.evidence import evidence_routes
 from collector.export.web.health import Health
 from collector.export.web.server import MetricsServer
+from collector.telemetry import Silent
 from signals.cards import card
 
 
@@ -127,13 +129,13 @@ def serve() -> Iterator[Callable[..., str]]:
     def start(
         evidence: object,
         trace_url: str | None = "https://traces.test/t/{trace_id}?s={span_id}",
-        heard: Heard | None = None,
+        heard: Heard | Callable[[], Heard] | None = None,
     ) -> str:
         routes = evidence_routes(
             lambda: evidence,  # type: ignore[arg-type, return-value]
             NOW.replace(tzinfo=UTC).timestamp,
             trace_url,
-            None if heard is None else lambda: heard,
+            (lambda: heard) if isinstance(heard, Heard) else heard,
         )
         server = MetricsServer(Exporter(), Health(), MetricsConfig(port=0), routes=routes)
         server.start()
@@ -227,6 +229,19 @@ def test_a_dead_alertmanager_is_no_calm(serve: Callable[..., str], case: str) ->
     assert "Nothing fires" not in page
     assert ("AssayQualityCollapse" in page) is bool(last.current.alerts)
     assert 'class="spark"' in page  # the rest of the page stands
+
+
+def test_a_page_waits_for_no_alertmanager(serve: Callable[..., str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as deaf:  # takes connections and says nothing
+        config = AlertmanagerConfig(url=f"http://127.0.0.1:{deaf.getsockname()[1]}")
+        watch = AlertWatch(config, Silent(), NOW.replace(tzinfo=UTC).timestamp, {})
+        watch.start()
+
+        page = httpx.get(f"{serve(Made(), heard=lambda: watch.heard)}/evidence", timeout=CONNECT_SECONDS_MAX / 2)
+
+        watch.close()
+    assert page.status_code == 200
+    assert "not reached since 2026-11-24 12:00:00" in page.text
 
 
 def test_silence_without_the_watchdog_is_no_calm(serve: Callable[..., str]) -> None:
@@ -398,7 +413,9 @@ def test_any_query_string_is_a_question(query: dict[str, str]) -> None:
 @pytest.mark.server("chromium")
 @pytest.mark.parametrize("path", PAGES)
 def test_a_browser_shows_the_page_and_runs_nothing(serve: Callable[..., str], chromium, path: str) -> None:  # type: ignore[no-untyped-def]
-    document = chromium.dom(serve(Made(HOSTILE)) + path)
+    told = heard(alert(HOSTILE, slice=((HOSTILE, HOSTILE),), summary=HOSTILE), problem=HOSTILE)
+
+    document = chromium.dom(serve(Made(HOSTILE), heard=told) + path)
 
     assert "<main" in document
     assert not re.search(r"<script|<img", document)
