@@ -261,6 +261,7 @@ def test_without_an_alertmanager_the_page_says_what_assay_knows_and_what_not(ser
     assert "<b>support-bot</b>: 30.0% of what should be judged is judged in this hour; 95.0% in the hour before" in page
     assert "<b>seen</b>" not in page
     assert "no texts are watched, so the absence of alarms says nothing" in empty
+    assert "nothing was there to judge, so coverage says nothing" in empty
 
 
 def test_alerts_beyond_the_bound_are_counted(serve: Callable[..., str]) -> None:

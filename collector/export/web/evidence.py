@@ -146,7 +146,7 @@ class _Pages:
             told=self._told(),
             now=now,
             drift=evidence.drift(question).alarms,
-            blind=[each for each in evidence.coverage(now) if _is_blind(each)],
+            coverage=evidence.coverage(now),
             latest=evidence.latest(),
             **shared,
         )
@@ -229,6 +229,7 @@ def _templates() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {"share": _share, "number": _number, "utc": _utc, "known": _known, "lasting": _lasting}
+    environment.tests["blind"] = _is_blind
     environment.globals |= {
         "box": (charts.WIDTH, charts.HEIGHT),
         "spark_box": (charts.SPARK_WIDTH, charts.SPARK_HEIGHT),
