@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
@@ -255,6 +256,7 @@ class AlertmanagerConfig(_Section):
     def _plain_address(cls, value: str) -> str:
         if not re.fullmatch(r"https?://([^/?#@\s:]+|\[[0-9a-fA-F:.]+\])(:\d{1,5})?(/[^?#\s]*)?", value):
             raise ValueError("a URL that begins with http:// or https://, without a password, query or fragment")
+        urlsplit(value).port  # noqa: B018 - raises ValueError for one that cannot be
         return value.rstrip("/")
 
     @field_validator("matchers")

@@ -128,7 +128,7 @@ class Client:
                 body = self._exchange(connection)
             finally:
                 timer.cancel()
-        except (OSError, HTTPException) as error:
+        except (OSError, HTTPException, UnicodeError) as error:
             if not late.is_set():
                 raise AwayError(f"it does not answer: {_why(error)}") from None
         finally:

@@ -327,6 +327,12 @@ def test_nobody_at_the_address_is_told(fake: Fake) -> None:
             Client(config, {}).get()
 
 
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1/straße", f"http://{'a' * 70}.test"])
+def test_an_address_that_nobody_can_have_is_told_as_silence(url: str) -> None:
+    with pytest.raises(AwayError, match="does not answer"):
+        Client(AlertmanagerConfig(url=url), {}).get()
+
+
 class Clock:
     def __init__(self) -> None:
         self.now = 1_000.0
@@ -392,6 +398,7 @@ FAULTS = {
     "http://user:word@am:9093": "without a password",
     "http://am:9093/?x=y": "without a password, query",
     "http://am:port": "begins with http",
+    "http://am:99999": "Port out of range",
 }
 
 
