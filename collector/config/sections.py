@@ -1,4 +1,4 @@
-"""The settings: their types, defaults, bounds and meaning; the README's table is made of them."""
+"""The settings: their types, defaults, bounds and meaning; docs/settings.md is made of them."""
 
 from __future__ import annotations
 
