@@ -1,4 +1,4 @@
-"""The README says what the code does: its tables are the code's, its examples run, its links lead somewhere."""
+"""README and docs/ say what the code does: tables are the code's, examples run, links lead somewhere."""
 
 from __future__ import annotations
 
@@ -20,19 +20,20 @@ from collector.config import Config
 from collector.store.database import FILE
 from collector.store.session import make_views
 from collector.store.store import Store
-from tools.docs import TABLES, fill, settings
+from tools.docs import PAGES, ROOT, TABLES, fill, settings
 
-ROOT = Path(__file__).resolve().parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-PLACES = re.findall(r"<!-- table:(\w+) -->", README)
+TEXTS = {str(page.relative_to(ROOT)): page.read_text(encoding="utf-8") for page in PAGES}
+ALL = "\n".join(TEXTS.values())
+PLACES = re.findall(r"<!-- table:(\w+) -->", ALL)
 
 
 def fences(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+    return re.findall(rf"^```{language}\n(.*?)^```$", ALL, re.DOTALL | re.MULTILINE)
 
 
-def test_every_table_is_as_the_code_says_it() -> None:
-    assert fill(README) == README, "run `python -m tools.docs`"
+@pytest.mark.parametrize("page", TEXTS)
+def test_every_table_is_as_the_code_says_it(page: str) -> None:
+    assert fill(TEXTS[page]) == TEXTS[page], "run `python -m tools.docs`"
 
 
 def test_every_table_has_its_place_once() -> None:
@@ -94,7 +95,7 @@ def test_command_examples_have_arguments_that_exist(line: str) -> None:
 
 
 def queries() -> list[str]:
-    """SQL of the README, alone and as the last argument of `assay sql`."""
+    """SQL of the pages, alone and as the last argument of `assay sql`."""
     return fences("sql") + [shlex.split(line)[-1] for line in examples() if line.startswith("assay sql ")]
 
 
@@ -116,12 +117,15 @@ def test_every_command_has_an_example() -> None:
     assert {line.split()[1] for line in examples()} == set(COMMANDS)
 
 
-def test_links_inside_the_repository_lead_somewhere() -> None:
-    for target in re.findall(r"\]\((?!https?:)([^)#]+)", README):
-        assert (ROOT / target).exists(), target
-    headings = {
-        re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-")
-        for heading in re.findall(r"^#+ (.+)$", README, re.MULTILINE)
-    }
-    for anchor in re.findall(r"\]\(#([^)]+)\)", README):
-        assert anchor in headings, anchor
+@pytest.mark.parametrize("page", TEXTS)
+def test_links_inside_the_repository_lead_somewhere(page: str) -> None:
+    for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)", TEXTS[page]):
+        file = (ROOT / page).parent / target if target else ROOT / page
+        assert file.exists(), target
+        assert not anchor or anchor in anchors(file), anchor
+
+
+def anchors(file: Path) -> set[str]:
+    """What the headings of a Markdown file are called in links."""
+    headings = re.findall(r"^#+ (.+)$", file.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}

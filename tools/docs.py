@@ -1,4 +1,4 @@
-"""Writes the README's tables from the code: ``python -m tools.docs`` from the root of a checkout.
+"""Writes the tables of the README and of docs/ from the code: ``python -m tools.docs`` from the root of a checkout.
 
 A table stands between ``<!-- table:NAME -->`` and ``<!-- end -->``; tests/test_docs.py compares them with the code.
 """
@@ -21,12 +21,13 @@ from collector.cli import COMMANDS
 from collector.config import Config, Secret
 from collector.store.views import VIEWS, View, column_table
 
-README = Path(__file__).resolve().parents[1] / "README.md"
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 _PLACE = re.compile(r"(<!-- table:(\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def fill(text: str) -> str:
-    """The README with every table as the code says it; KeyError for a table that nobody makes."""
+    """A page with every table as the code says it; KeyError for a table that nobody makes."""
     return _PLACE.sub(lambda place: f"{place[1]}{TABLES[place[2]]()}\n{place[3]}", text)
 
 
@@ -145,4 +146,5 @@ TABLES: dict[str, Callable[[], str]] = {
 
 
 if __name__ == "__main__":
-    README.write_text(fill(README.read_text(encoding="utf-8")), encoding="utf-8")
+    for page in PAGES:
+        page.write_text(fill(page.read_text(encoding="utf-8")), encoding="utf-8")

@@ -1,10 +1,10 @@
-"""Every metric, label, bucket edge and signal as data: exporter, dashboards, alerts and the README's tables read these.
+"""Every metric, label, bucket edge and signal as data: exporter, dashboards, alerts and the tables of docs/ read these.
 
 Names are ours (``assay_``) even where an OTel GenAI convention exists: ``gen_ai_client_operation_duration_seconds`` and
 ``gen_ai_client_token_usage`` are what the applications' own SDKs export, and a second producer under the same name
 would be summed with the first. ``assay_call_latency_seconds`` and ``assay_tokens_total`` say the same of counted calls.
 
-Adding a signal is one entry in ``SIGNALS``; its histogram, panel, alert and README row follow.
+Adding a signal is one entry in ``SIGNALS``; its histogram, panel, alert and row in the docs follow.
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ def score_buckets(warn_at: float = WARN_AT, critical_at: float = CRITICAL_AT) ->
 
 
 def metrics(warn_at: float = WARN_AT, critical_at: float = CRITICAL_AT) -> dict[str, Metric]:
-    """Every metric by name, in the order of the README."""
+    """Every metric by name, in the order of docs/metrics.md."""
     scores = [
         Metric(
             signal.metric,

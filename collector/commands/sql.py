@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_place(parser)
     parser.add_argument("--format", choices=sorted(MEDIA_TYPES), default="table", dest="fmt")
     parser.add_argument("--max-rows", type=int, help="default: sql.rows_max of the configuration")
-    parser.add_argument("query", help="one SELECT over the views; see README")
+    parser.add_argument("query", help="one SELECT over the views; docs/sql.md describes them")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,7 +1,8 @@
-"""The README's recipes for analysts, run as they stand: what `assay snapshot` writes, read by DuckDB and by pandas."""
+"""The recipes of docs/sql.md, run as they stand: what `assay snapshot` writes, read by DuckDB and by pandas."""
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,23 +14,10 @@ from collector.cli import main
 from collector.store.snapshot import Snapshots
 from tests.store.build import fill, view
 
-SQL = """SELECT service, model_version, sum(calls) AS calls, sum(errors) / sum(calls) AS error_share
-FROM traffic_day GROUP BY ALL ORDER BY ALL"""
-
-PANDAS = """
-import duckdb
-
-with duckdb.connect("assay.duckdb", read_only=True) as snapshot:
-    worst = snapshot.sql("SELECT time, service, trace_id, toxicity_output FROM calls ORDER BY ALL DESC").df()
-print(worst.groupby("service").toxicity_output.agg(["count", "mean"]))
-"""
-
-PARQUET = """
-import pandas
-
-calls = pandas.read_parquet("views/calls.parquet", columns=["service", "toxicity_output"])
-print(calls.groupby("service").toxicity_output.agg(["count", "mean"]))
-"""
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "sql.md").read_text(encoding="utf-8")
+RECIPES = PAGE[PAGE.index("## In DuckDB and in pandas") : PAGE.index("## The views")]
+(SQL,) = re.findall(r"^```sql\n(.*?)^```$", RECIPES, re.DOTALL | re.MULTILINE)
+PYTHON = re.findall(r"^```python\n(.*?)^```$", RECIPES, re.DOTALL | re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
@@ -57,8 +45,9 @@ def test_both_python_recipes_print_the_same_table(exported: Path) -> None:
 
     printed = [
         subprocess.run([sys.executable, "-c", recipe], cwd=exported, capture_output=True, text=True, check=True).stdout
-        for recipe in (PANDAS, PARQUET)
+        for recipe in PYTHON
     ]
 
+    assert len(printed) == 2
     assert printed[0].splitlines()[0].split() == ["count", "mean"]
     assert printed[0] == printed[1]

@@ -1,6 +1,6 @@
 """What analysts see, as data: each view with its columns, their types, their meaning and their SQL.
 
-This is the contract: the README's tables are made of it, and a test compares it with the views themselves.
+This is the contract: the tables of docs/sql.md are made of it, and a test compares it with the views themselves.
 """
 
 from __future__ import annotations
