@@ -106,6 +106,21 @@ def test_events_delivered_twice_say_everything_once() -> None:
     assert len(settled.verdict.input_messages) == len(settled.verdict.outputs) == 1
 
 
+def test_events_that_are_read_again_are_remembered_from_then_on() -> None:
+    target = assembler()
+    target.add_events(events_of(ASKED, ANSWER), now=0.0)
+    target.add_events(events_of(ASKED, ANSWER), now=55.0)
+    target.settle(61.0)
+    add(target, BARE, now=62.0)
+
+    (settled,) = target.settle(64.0)
+
+    assert isinstance(settled.verdict, LLMCall)
+    assert settled.verdict.content is Content.CAPTURED
+    assert target.settle(116.0) == []
+    assert target._events._groups == {}
+
+
 def test_events_whose_span_never_comes_are_counted() -> None:
     target = assembler()
     target.add_events(events_of(ASKED, ANSWER), now=100.0)
