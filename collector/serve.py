@@ -147,9 +147,8 @@ class Server:
 
     def retire(self) -> None:
         """Drop what is too old, in the view and among the decisions about drift."""
-        now = self.clock()
-        self.housekeeper.retire(now)
-        self.watch.log.compact(now - (self.config.store.minute_days + 1) * DAY)
+        retired = self.housekeeper.retire(self.clock())
+        self.watch.log.compact(retired.at - (self.config.store.minute_days + 1) * DAY)
 
     def _guarded(self, name: str, job: Callable[[], object]) -> None:
         """A job that fails is told and tried again at its next time; what the chain holds is safe."""

@@ -29,6 +29,7 @@ class Retired:
 
     windows: int  # rows of rollups and embedding sums
     objects: int  # objects of the chain that no view needs any more: Housekeeper.sweep deletes them
+    at: float  # the present that ages were told by, seconds since the epoch
 
 
 def kept(config: Config, now: float) -> list[Kept]:
@@ -55,9 +56,13 @@ def kept(config: Config, now: float) -> list[Kept]:
 def retire(store: Store, now: float) -> Retired:
     """Apply ``kept`` to the view.
 
+    Ages are told by ``now``, but at most by a day after the newest log time: what a clock that leapt ahead calls old
+    would be gone for good. So of a chain that nothing is added to, the last days stay.
+
     Objects of the chain go from the front, as long as all their calls are older than anything kept. A chain's last
     object stays, for it says where to go on. Raises StoreError.
     """
+    now = min(now, _newest(store) + DAY)
     every = kept(store.config, now)
     calls_begin = _begin(now, store.config.store.calls_days, DAY)
     oldest = min([calls_begin, *(item.begin for item in every)])
@@ -87,7 +92,14 @@ def retire(store: Store, now: float) -> Retired:
             objects += rows_of(connection, f"SELECT count(*) FROM data.deltas WHERE {before}", place)[0][0]  # noqa: S608
             for table in ("deltas", "outcomes"):
                 connection.execute(f"DELETE FROM data.{table} WHERE {before}", place)  # noqa: S608 - names are ours
-    return Retired(windows=windows, objects=objects)
+    return Retired(windows=windows, objects=objects, at=now)
+
+
+def _newest(store: Store) -> float:
+    """The newest log time that the view knows; inf where it knows none."""
+    with store.database.read() as connection:
+        newest = rows_of(connection, "SELECT epoch_us(max(log_time)) FROM data.deltas")[0][0]
+    return math.inf if newest is None else newest / 1e6
 
 
 def _begin(now: float, days: float, seconds: int) -> int:

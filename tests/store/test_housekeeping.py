@@ -15,7 +15,7 @@ from collector.store.housekeeping import Housekeeper
 from collector.store.materialise import Materialiser, Store
 from collector.store.retention import DAY, kept
 from tests.core.build import NOON, delta
-from tests.store.build import STREAMS, config, digest, fill, rebuilt, some_delta, totals, view
+from tests.store.build import STREAMS, config, digest, fill, go_on, rebuilt, some_delta, totals, view
 
 COMPACT = {"compact_after_deltas": 4, "compact_grace_seconds": 100.0}
 
@@ -139,9 +139,10 @@ def test_a_merged_object_whose_counts_differ_replaces_nothing(world):
 
 
 def test_retention_drops_whole_windows_and_only_them(world):
-    _, materialiser, keeper = world
+    chain, materialiser, keeper = world
     store = materialiser.store
     now = NOON + 7 * DAY - 40  # the minutes before NOON - 40 are older than seven days
+    go_on(chain, materialiser, now)
 
     query = "SELECT sum(calls) FROM traffic_{}"
 
@@ -165,6 +166,7 @@ def test_retention_drops_whole_windows_and_only_them(world):
 def test_objects_go_when_all_their_calls_are_older_than_anything_kept(world, tmp_path):
     chain, materialiser, keeper = world
     store = materialiser.store
+    go_on(chain, materialiser, NOON + 34 * DAY)
     assert keeper.retire(NOON + 30 * DAY).objects == 0
 
     retired = keeper.retire(NOON + 34 * DAY)
@@ -179,8 +181,20 @@ def test_objects_go_when_all_their_calls_are_older_than_anything_kept(world, tmp
     chain.append(more)
     assert materialiser.step().calls == 3
     again = Materialiser(chain, Store(config(tmp_path / "again"), chain.root))
-    assert again.step().deltas == 4
+    assert again.step().deltas == 5  # with the one of the stream where time went on
     again.store.close()
+
+
+def test_a_clock_that_leaps_ahead_deletes_nothing(world):
+    chain, _, keeper = world
+    before = totals(chain)
+
+    retired = keeper.retire(NOON + 3_650 * DAY)
+    swept = [keeper.sweep(), keeper.sweep()]
+
+    assert (retired.windows, retired.objects, swept) == (0, 0, [0, 0])
+    assert retired.at == pytest.approx(NOON + DAY, abs=600)
+    assert totals(chain) == before
 
 
 def test_one_client_from_the_future_does_not_keep_the_chain_for_ever(tmp_path):
