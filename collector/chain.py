@@ -84,14 +84,17 @@ class Chain:
                 obstore.delete(self._store, path)
         raise ChainError("this object store overwrites where it was told to put only if absent (If-None-Match: *)")
 
-    def append(self, delta: Delta) -> Link | Conflict:
+    def append(self, delta: Delta, *, stale: bool = False) -> Link | Conflict:
         """Make a delta durable, or learn that its range is taken. Safe to repeat after an error.
 
-        DeltaError when the winner's object is damaged.
+        ``stale``: it is long ago that the chain was seen to end where the delta starts. The object that would tell of
+        the lost race may be merged and gone, so the merged ones are asked first. DeltaError: the winner is damaged.
         """
         footer = delta.footer
         if not footer.start < footer.next:
             raise AssertionError(f"an empty range: {footer.start}..{footer.next}")
+        if stale and (end := self._merged_beyond(footer.stream, footer.start)):
+            return Conflict(next=end)
         path, data = _plain(footer.stream, footer.start), deltas.encode(delta)
         with _explained(path):
             try:
@@ -205,6 +208,13 @@ class Chain:
         if delta.footer.stream != stream or delta.footer.start != item.start:
             raise AssertionError(f"{item.path} claims to be {delta.footer.stream.path} at {delta.footer.start}")
         return Link(stream=stream, start=item.start, path=item.path, delta=delta, size=len(data))
+
+    def _merged_beyond(self, stream: Stream, offset: int) -> int:
+        """Where the merged object ends that holds an offset; 0: none does."""
+        return max(
+            (item.next or 0 for item in self.objects(stream, offset) if item.start <= offset < (item.next or 0)),
+            default=0,
+        )
 
     def _put(self, path: str, data: bytes) -> None:
         """Put an object if absent; FileExistsError where there is one."""

@@ -39,6 +39,7 @@ class Opened(msgspec.Struct, frozen=True, kw_only=True):
     first: int  # the oldest offset the log holds; what lies between ``start`` and it is lost
     resume_at: float
     labels: dict[str, dict[str, int]]
+    at: float  # wall time when the chain was seen to end at ``start``
 
 
 class Closed(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,7 +66,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     dropped: Sequence[tuple[Anchor, DropReason]] = ()
     anchors: Sequence[Anchor] = ()
     calls: Sequence[LLMCall] = ()
-    at: float = 0.0  # stream time of the verdicts
+    at: float = 0.0  # log time of the verdicts
 
     def __bool__(self) -> bool:
         return bool(self.events or self.dropped or self.calls)
@@ -119,13 +120,12 @@ class Intake:
         for item in _in_order(polled):
             events += self._rejected(item) if isinstance(item, Rejected) else self._record(item, now)
         # opening comes last: what this poll brought was read from where a partition stood before
-        due = [partition for partition, at in self._opening.items() if at <= now]
+        due = [partition for partition, at in self._opening.items() if not now < at <= now + OPEN_RETRY_SECONDS]
         for partition in sorted(due, key=self._events_last):
             events += self._try_open(partition, now)
         if blocked:
             return Step(events=events)
-        at = self._time()
-        return _step(events, self.assembler.settle(at), at)
+        return _step(events, self.assembler.settle(self._time()), self.time.log_time)
 
     def reopen(self, partition: Partition) -> Step:
         """Another writer was first: forget what was read and begin where the chain ends now."""
@@ -137,7 +137,7 @@ class Intake:
 
     def finish(self) -> Step:
         """The source has ended for good: every candidate gets its verdict now."""
-        return _step([], self.assembler.flush(), self.time.now)
+        return _step([], self.assembler.flush(), self.time.log_time)
 
     def _balance(self, blocked: bool) -> None:
         """Pause everything under back-pressure, and go on together: stream time waits for the slowest by itself."""
@@ -179,7 +179,7 @@ class Intake:
         """Begin the events again where spans were opened that may need what is forgotten, or was never read."""
         if spans.kind is Kind.LOGS:
             return []
-        forgotten = spans.since < self.time.now - self.join.memory_seconds
+        forgotten = spans.since < self.time.log_time - self.join.memory_seconds
         late = [
             partition
             for partition, read in self.opened.items()
@@ -191,14 +191,14 @@ class Intake:
 
     def _open(self, partition: Partition) -> Opened:
         stream = Stream(partition.topic, self.source.epoch(partition.topic), partition.number)
-        kind = self.source.kind(partition)
+        at, kind = self.clock(), self.source.kind(partition)
         bounds = self.source.bounds(partition)
         tail = self.chain.head(stream, self._recent)
         if not tail:
             start = bounds.first if self.start_at == "earliest" else bounds.end
             self.opened[partition] = _Open(kind, start, self.clock() if start == bounds.end else 0.0)
             self.source.seek(partition, start)
-            return Opened(partition=partition, stream=stream, start=start, first=start, resume_at=0.0, labels={})
+            return Opened(partition=partition, stream=stream, start=start, first=start, resume_at=0.0, labels={}, at=at)
         head = tail[-1].delta.footer
         if head.next > bounds.end:
             raise IntakeError(
@@ -220,6 +220,7 @@ class Intake:
             first=max(bounds.first, head.next),
             resume_at=head.resume_at,
             labels=head.labels,
+            at=at,
         )
 
     def _recent(self, links: list[Link]) -> list[Link]:
@@ -243,7 +244,7 @@ class Intake:
         self.telemetry.add("assay_records_polled_total", topic=record.partition.topic)
         self.telemetry.add("assay_record_bytes_total", len(record.value or b""), topic=record.partition.topic)
         stamp = self.time.saw(record.partition, record.timestamp, now)
-        arrived = max(stamp, self.time.now)
+        arrived = self.time.arrival(stamp)
         fresh = record.offset >= opened.start
         anchor = Anchor(record.partition, record.offset)
         candidates = 0

@@ -67,7 +67,7 @@ class Pipeline:
     poll_seconds: float = 0.1
     failure: BaseException | None = None
     chain_up: bool = True
-    _scoring_at: float = math.inf  # stream time of the step that is scored now; inf: none is
+    _scoring_at: float = math.inf  # log time of the step that is scored now; inf: none is
     _scoring: queue.Queue[Step | _Signpost] = field(default_factory=lambda: queue.Queue(QUEUE_STEPS_MAX))
     _committing: queue.Queue[Scored | _Signpost] = field(default_factory=lambda: queue.Queue(QUEUE_STEPS_MAX))
     _outcomes: queue.SimpleQueue[Outcome] = field(default_factory=queue.SimpleQueue)
@@ -117,7 +117,7 @@ class Pipeline:
     @property
     def lag_seconds(self) -> float:
         """How old the part of the log is that is read or, if that is older, scored now; 0 before anything was read."""
-        at = min(self.intake.time.now, self._scoring_at)
+        at = min(self.intake.time.log_time, self._scoring_at)
         return max(0.0, self.clock() - at) if at else 0.0
 
     def _guarded(self, stage: Callable[[], None]) -> None:

@@ -104,6 +104,16 @@ def test_a_merged_object_replaces_its_run_before_and_after_the_run_is_deleted(ch
     assert [link.next for link in chain.head(build.STREAM)] == [8]
 
 
+def test_whoever_comes_long_after_a_lost_race_learns_of_it_from_the_merged_object(chain):
+    links = [chain.append(build.delta(start, start + 2)) for start in range(0, 8, 2)]
+    chain.put_merged(build.delta(0, 6))
+    chain.delete([link.path for link in links[:3]])
+
+    assert chain.append(build.delta(2, 5), stale=True) == Conflict(next=6)
+    assert isinstance(chain.append(build.delta(8, 9), stale=True), Link)
+    assert [link.next for link in chain.walk(build.STREAM)] == [6, 8, 9]
+
+
 def test_streams_are_apart(chain):
     other = Stream("otlp_spans", "e2", 3)
     chain.append(build.delta(0, 2))

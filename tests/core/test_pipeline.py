@@ -129,11 +129,11 @@ def test_an_outage_of_the_store_loses_nothing(log, monkeypatch):
     chain = Chain(MemoryStore())
     append, left = chain.append, [3]
 
-    def failing(delta):
+    def failing(delta, *, stale):
         if left[0]:
             left[0] -= 1
             raise ChainError("away")
-        return append(delta)
+        return append(delta, stale=stale)
 
     monkeypatch.setattr(chain, "append", failing)
     monkeypatch.setattr("collector.pipeline.RETRY_SECONDS", (0.01,))
