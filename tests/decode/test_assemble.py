@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from collector.config import JoinConfig
 from collector.decode.assemble import Assembler
+from collector.decode.twins import SAME_ID_MAX
 from collector.records import Anchor, Content, DropReason, LLMCall, Partition, Settled
 from tests.decode.test_twins import INSTRUMENTED, NATIVE, TRACE
 from tests.decode.wire import BARE, CHAT, LIMITS, TOPIC, WireEvent, WireSpan, events_of, spans_of
@@ -375,3 +377,15 @@ def test_every_candidate_gets_exactly_one_verdict(cuts: list[int], pause: float,
 
 def _told(settled: Settled) -> bool:
     return not isinstance(settled.verdict, DropReason)
+
+
+def test_ids_and_wrappers_that_everybody_shares_do_not_make_a_call_cost_more_and_more() -> None:
+    target = assembler()
+    for number in range(1, 200):
+        add(target, replace(CHAT, trace=number, attributes={**CHAT.attributes, "gen_ai.response.id": "chatcmpl-1"}))
+
+    (same,) = target._twins._by_id.values()
+
+    assert isinstance(same, list)
+    assert len(same) == SAME_ID_MAX
+    assert len(target.settle(2.0)) == 199
