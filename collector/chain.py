@@ -149,13 +149,20 @@ class Chain:
     def head(self, stream: Stream, keep: Callable[[list[Link]], list[Link]] = lambda links: links[-1:]) -> list[Link]:
         """The newest links, oldest first, thinned by ``keep`` as the walk goes; empty for a stream without a chain.
 
-        The walk begins at the newest merged object: what lies before it is settled.
+        The walk begins at the newest merged object, or as far before it as ``keep`` drops nothing yet.
         """
-        merged = [item for item in self.objects(stream) if item.next is not None]
-        begin = max(merged, key=lambda item: item.next or 0).start if merged else None
+        begins: list[int] = []
+        for item in sorted(self.objects(stream), key=lambda item: item.next or 0, reverse=True):
+            if item.next is not None and item.start < min(begins, default=item.next):
+                begins.append(item.start)
         links: list[Link] = []
-        for link in self.walk(stream, begin):
-            links = keep([*links, link])
+        for begin in [*begins, None]:
+            links, dropped = [], False
+            for link in self.walk(stream, begin):
+                found, links = len(links) + 1, keep([*links, link])
+                dropped |= len(links) < found
+            if dropped:
+                break
         return links
 
     def put_merged(self, delta: Delta) -> Link:

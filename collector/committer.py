@@ -13,7 +13,7 @@ import numpy as np
 from collector import rows
 from collector.chain import Chain, Conflict, Link
 from collector.config import ChainConfig
-from collector.delta import Delta, Footer, empty_calls, empty_embeddings
+from collector.delta import Delta, DeltaError, Footer, empty_calls, empty_embeddings
 from collector.intake import Closed, Opened, Read, Step
 from collector.labels import Labels
 from collector.ledger import Ledger, Range
@@ -104,7 +104,10 @@ class Committer:
                 self.telemetry.add("assay_dead_letters_total", len(book.rejected))
                 book.rejected = ()
             stale = not 0 <= now - book.seen_at < self.stale_seconds
-            appended = self.chain.append(book.uncommitted, stale=stale)
+            try:
+                appended = self.chain.append(book.uncommitted, stale=stale)
+            except DeltaError:  # of the winner: whoever opens the partition again says so, and the others go on
+                appended = Conflict(next=book.uncommitted.footer.next)
             if isinstance(appended, Conflict):
                 del self._books[partition]
                 self._conflicts.append(partition)

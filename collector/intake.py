@@ -7,6 +7,7 @@ may still need them: the chain of an events partition is often ahead of that of 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -17,11 +18,13 @@ from collector.config import JoinConfig, LimitsConfig
 from collector.decode.assemble import Assembler
 from collector.decode.otlp import decode_logs, decode_traces
 from collector.decode.spans import Undecodable
-from collector.delta import Stream
+from collector.delta import DeltaError, Stream
 from collector.records import Anchor, DropReason, Kind, LLMCall, Partition, RawRecord, Rejected, Settled
 from collector.source import Polled, Source, SourceError
 from collector.streamtime import StreamTime
 from collector.telemetry import Telemetry
+
+log = logging.getLogger(__name__)
 
 OPEN_RETRY_SECONDS = 1.0
 
@@ -95,6 +98,7 @@ class Intake:
     time: StreamTime = field(init=False)
     opened: dict[Partition, _Open] = field(default_factory=dict)
     _opening: dict[Partition, float] = field(default_factory=dict)  # partition -> when to try
+    _refused: set[Partition] = field(default_factory=set)  # those whose last opening failed
     _paused: frozenset[Partition] = frozenset()
 
     def __post_init__(self) -> None:
@@ -121,8 +125,14 @@ class Intake:
             events += self._rejected(item) if isinstance(item, Rejected) else self._record(item, now)
         # opening comes last: what this poll brought was read from where a partition stood before
         due = [partition for partition, at in self._opening.items() if not now < at <= now + OPEN_RETRY_SECONDS]
-        for partition in sorted(due, key=self._events_last):
-            events += self._try_open(partition, now)
+        for partition in sorted(due, key=lambda each: (self._events_last(each), self._opening[each])):
+            try:
+                events += self._open_again(partition, now)
+            except DeltaError as error:  # of this partition alone
+                self._put_off(partition, now, error)
+            except (ChainError, SourceError) as error:
+                self._put_off(partition, now, error)
+                break  # an outage costs one timeout a turn, not one a partition: who is silent for long is expelled
         if blocked:
             return Step(events=events)
         return _step(events, self.assembler.settle(self._time()), self.time.log_time)
@@ -157,6 +167,7 @@ class Intake:
 
     def _close(self, partition: Partition) -> list[Event]:
         self._opening.pop(partition, None)
+        self._refused.discard(partition)
         self._paused -= {partition}
         self.time.forget(partition)
         if self.opened.pop(partition, None) is None:
@@ -164,13 +175,16 @@ class Intake:
         self.assembler.forget(partition)
         return [Closed(partition=partition)]
 
-    def _try_open(self, partition: Partition, now: float) -> list[Event]:
-        try:
-            opened = self._open(partition)
-        except (ChainError, SourceError):
-            self.telemetry.add("assay_open_retries_total")
-            self._opening[partition] = now + OPEN_RETRY_SECONDS
-            return []
+    def _put_off(self, partition: Partition, now: float, error: Exception) -> None:
+        if partition not in self._refused:  # the first of a run of failures
+            log.warning("cannot open %s, will try again: %s", partition, error)
+        self._refused.add(partition)
+        self.telemetry.add("assay_open_retries_total")
+        self._opening[partition] = now + OPEN_RETRY_SECONDS
+
+    def _open_again(self, partition: Partition, now: float) -> list[Event]:
+        opened = self._open(partition)
+        self._refused.discard(partition)
         del self._opening[partition]
         self.source.resume([partition])  # a pause from before the partition was closed would outlive it
         return [opened, *self._rewind(self.opened[partition], now)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import obstore
 import pytest
 from obstore.store import MemoryStore
 
@@ -39,3 +40,12 @@ def committer():
 @pytest.mark.parametrize(("later", "due"), [(0.0, False), (4.9, False), (5.0, True), (-3_600.0, True)])
 def test_what_is_scored_is_written_after_the_flush_time_or_once_the_clock_is_turned_back(committer, later, due):
     assert committer.due(NOON + later) == due
+
+
+def test_a_winner_that_is_damaged_closes_the_books_of_its_partition_alone(committer):
+    obstore.put(committer.chain._store, f"{STREAM.path}/{0:020d}.parquet", b"not a delta")
+
+    outcome = committer.flush(NOON, everything=True)
+
+    assert (outcome.conflicts, outcome.committed) == ((PARTITION,), {})
+    assert not committer.due(NOON + 3_600)
