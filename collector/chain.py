@@ -88,12 +88,12 @@ class Chain:
         """Make a delta durable, or learn that its range is taken. Safe to repeat after an error.
 
         ``stale``: it is long ago that the chain was seen to end where the delta starts. The object that would tell of
-        the lost race may be merged and gone, so the merged ones are asked first. DeltaError: the winner is damaged.
+        the lost race may be merged or retired, so those behind it are asked first. DeltaError: the winner is damaged.
         """
         footer = delta.footer
         if not footer.start < footer.next:
             raise AssertionError(f"an empty range: {footer.start}..{footer.next}")
-        if stale and (end := self._merged_beyond(footer.stream, footer.start)):
+        if stale and (end := self._passed(footer.stream, footer.start)):
             return Conflict(next=end)
         path, data = _plain(footer.stream, footer.start), deltas.encode(delta)
         with _explained(path):
@@ -216,12 +216,10 @@ class Chain:
             raise AssertionError(f"{item.path} claims to be {delta.footer.stream.path} at {delta.footer.start}")
         return Link(stream=stream, start=item.start, path=item.path, delta=delta, size=len(data))
 
-    def _merged_beyond(self, stream: Stream, offset: int) -> int:
-        """Where the merged object ends that holds an offset; 0: none does."""
-        return max(
-            (item.next or 0 for item in self.objects(stream, offset) if item.start <= offset < (item.next or 0)),
-            default=0,
-        )
+    def _passed(self, stream: Stream, offset: int) -> int:
+        """How far the chain is known to go beyond an offset; 0: nothing begins or ends behind it."""
+        ends = ((item.start, item.next or 0) for item in self.objects(stream, offset))
+        return max((max(found) for found in ends if max(found) > offset), default=0)
 
     def _put(self, path: str, data: bytes) -> None:
         """Put an object if absent; FileExistsError where there is one."""

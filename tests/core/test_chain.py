@@ -123,9 +123,17 @@ def test_whoever_comes_long_after_a_lost_race_learns_of_it_from_the_merged_objec
     chain.put_merged(build.delta(0, 6))
     chain.delete([link.path for link in links[:3]])
 
-    assert chain.append(build.delta(2, 5), stale=True) == Conflict(next=6)
+    assert isinstance(chain.append(build.delta(2, 5), stale=True), Conflict)
     assert isinstance(chain.append(build.delta(8, 9), stale=True), Link)
     assert [link.next for link in chain.walk(build.STREAM)] == [6, 8, 9]
+
+
+def test_whoever_comes_after_its_range_was_retired_does_not_begin_a_second_chain(chain):
+    links = [chain.append(build.delta(start, start + 2)) for start in range(0, 8, 2)]
+    chain.delete([link.path for link in links[:3]])
+
+    assert isinstance(chain.append(build.delta(2, 5), stale=True), Conflict)
+    assert [link.start for link in chain.walk(build.STREAM)] == [6]
 
 
 def test_streams_are_apart(chain):
