@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from collector.config import Config
 from collector.delta import EMBEDDING_WINDOW_SECONDS
 from collector.store.database import rows_of
-from collector.store.store import RESOLUTIONS, SHAPES, Store
+from collector.store.store import RESOLUTIONS, SHAPES, Store, reach_days
 
 DAY = 86_400
 _DRIFT = ("drift_windows", "drift_topics")
@@ -35,10 +35,9 @@ class Retired:
 def kept(config: Config, now: float) -> list[Kept]:
     """What stays at ``now``. A window goes when all of it is too old.
 
-    A window that begins over ``calls_days`` and a day ahead of the clock goes as well: until its time comes, the calls
-    it was made of are gone from the chain, and nobody could build it again.
+    A window that begins further ahead of the clock than calls are put into windows goes as well.
     """
-    store, end = config.store, math.ceil(now) + (config.store.calls_days + 1) * DAY
+    store, end = config.store, math.ceil(now) + reach_days(config) * DAY
     days = {"minute": store.minute_days, "hour": store.hour_days, "day": store.day_days}
     embeddings = max(store.minute_days, config.baseline.baseline_hours / 24 + 1)
     rollups = [
@@ -78,8 +77,9 @@ def retire(store: Store, now: float) -> Retired:
                 f"INSERT INTO data.kept VALUES (?, {_timestamp(item.begin)}, {_timestamp(item.end)})",  # noqa: S608
                 [item.table],
             )
-        # a call stamped over a day ahead of its log does not hold the whole chain back
-        age = "coalesce(least(last_time, log_time + INTERVAL 1 DAY), log_time, TIMESTAMP '1970-01-01')"
+        # a call stamped beyond the reach of windows does not hold the whole chain back
+        reach = f"log_time + INTERVAL {reach_days(store.config)} DAY"
+        age = f"coalesce(if(last_time > {reach}, {reach}, last_time), log_time, TIMESTAMP '1970-01-01')"
         staying = rows_of(
             connection,
             f"SELECT topic, epoch, partition, min(start) FILTER ({age} >= {_timestamp(oldest)}), max(start) "  # noqa: S608
