@@ -143,6 +143,7 @@ class World:
         self.spoiled: Counter[Partition] = Counter()
         self.merged: list[tuple[float, str]] = []  # deltas that were merged and are not deleted yet, since when
         self.number = 0
+        self.clocks_fail = seed % 2 == 1  # by an hour: a clock that far behind the log cannot wait for events in it
 
     # what happens
 
@@ -214,7 +215,8 @@ class World:
         worker.back_at = self.now + OUTAGE_SECONDS_MAX
 
     def turn_clock(self) -> None:
-        self.rng.choice(self.workers).turned = self.rng.choice([0.0, -3_600.0, self.rng.uniform(-5, 5)])
+        wrong = [0.0, self.rng.uniform(-5, 5), *[-3_600.0] * self.clocks_fail]
+        self.rng.choice(self.workers).turned = self.rng.choice(wrong)
 
     def compact(self) -> None:
         """Merge neighbours of some chain, and delete what was merged some time before."""
