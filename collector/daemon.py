@@ -227,6 +227,7 @@ class Daemon:
             telemetry=self.telemetry,
             clock=time.time,
             shedding=self._shedding(suite),
+            slice_calls_max=config.signals.batch_calls_max,
         )
         self.pipeline.start()
 

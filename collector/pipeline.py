@@ -30,7 +30,6 @@ from signals.types import SuiteScores
 log = logging.getLogger(__name__)
 
 QUEUE_STEPS_MAX = 2
-SLICE_CALLS_MAX = 2_048  # a larger step is scored in slices of this, so that commits go on under a backlog
 RETRY_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0)
 
 _Item = TypeVar("_Item")
@@ -64,6 +63,7 @@ class Pipeline:
     telemetry: Telemetry
     clock: Callable[[], float]
     shedding: Shedding | None = None  # None: whatever the lag, every call is scored by every signal
+    slice_calls_max: int = 2_048  # a larger step is scored in slices of this, so that commits go on under a backlog
     poll_seconds: float = 0.1
     failure: BaseException | None = None
     chain_up: bool = True
@@ -163,7 +163,7 @@ class Pipeline:
     def _score(self) -> None:
         while isinstance(step := self._get(self._scoring), Step):
             self._scoring_at = step.at or math.inf
-            for part in _slices(step):
+            for part in _slices(step, self.slice_calls_max):
                 started = time.monotonic()
                 shed = self.shedding.depths([call.trace_id for call in part.calls]) if self.shedding else None
                 scores = self.scorer.score(part.calls, [context_text(call) for call in part.calls], shed)
@@ -231,10 +231,10 @@ class Pipeline:
         return _Signpost.END
 
 
-def _slices(step: Step) -> list[Step]:
-    if len(step.calls) <= SLICE_CALLS_MAX:
+def _slices(step: Step, most: int) -> list[Step]:
+    if len(step.calls) <= most:
         return [step]
-    cuts = range(0, len(step.calls), SLICE_CALLS_MAX)
-    parts = [(step.anchors[at : at + SLICE_CALLS_MAX], step.calls[at : at + SLICE_CALLS_MAX]) for at in cuts]
+    cuts = range(0, len(step.calls), most)
+    parts = [(step.anchors[at : at + most], step.calls[at : at + most]) for at in cuts]
     first = Step(events=step.events, dropped=step.dropped, anchors=parts[0][0], calls=parts[0][1])
     return [first, *(Step(anchors=anchors, calls=calls) for anchors, calls in parts[1:])]
