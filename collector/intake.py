@@ -106,6 +106,11 @@ class Intake:
         self.time = StreamTime(patience_seconds=self.join.memory_seconds)
 
     @property
+    def refused(self) -> int:
+        """Partitions that could not be opened when it was last tried; the log says why."""
+        return len(self._refused)
+
+    @property
     def ready(self) -> bool:
         """Every assigned partition was opened."""
         return bool(self.opened) and not self._opening

@@ -90,7 +90,7 @@ def test_a_partition_that_cannot_be_opened_keeps_no_other_from_it_and_is_told_on
         clock[0] += 0.1
 
     assert opened(intake) == [1, 2, 3]
-    assert not intake.ready
+    assert (intake.refused, intake.ready) == (1, False)
     assert 3 <= chain.asked.count(0) <= 5
     assert [record.getMessage() for record in caplog.records] == [f"cannot open otlp_spans/0, will try again: {error}"]
 
