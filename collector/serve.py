@@ -161,8 +161,8 @@ class Server:
             outcome = "done"
         except (ChainError, StoreError, DeltaError, OSError) as error:
             log.warning("job %s: %s", name, error)
-        except Exception:  # a broken promise: nothing was deleted, and the rest of the daemon can go on
-            log.exception("job %s", name)
+        except Exception as error:  # a broken promise: it has changed nothing, and the rest of the daemon can go on
+            log.error("job %s: %s", name, type(error).__name__, exc_info=error)
         self.telemetry.add("assay_tasks_total", task=name, outcome=outcome)
 
     def _run(self) -> None:
