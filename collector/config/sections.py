@@ -195,7 +195,7 @@ class StoreConfig(_Section):
     compact_grace_seconds: Annotated[float, Field(ge=0)] = 3_600.0
     """Merged objects stay this long for readers that are behind."""
     calls_days: Count = 30
-    """Chain objects (one row a call) older than this are deleted."""
+    """Chain objects (one row a call) older than this are deleted; ages are told by the log, not by the clock alone."""
     minute_days: Count = 7
     """How long minute rollups are kept."""
     hour_days: Count = 30
