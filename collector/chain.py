@@ -214,9 +214,16 @@ def open_chain(config: Config, environ: Mapping[str, str] = os.environ) -> Chain
         root.mkdir(parents=True, exist_ok=True)
         return Chain(LocalStore(str(root)), root)
     try:
-        return Chain(from_url(url, client_options=_client_options(config.chain), **_s3(config.chain, environ)))
+        store = from_url(
+            url,
+            client_options=_client_options(config.chain),
+            retry_config={"max_retries": config.chain.retries_max},
+            **_s3(config.chain, environ),
+        )
     except (BaseError, ValueError) as error:
-        raise ConfigError(f"chain.url {url}: {error}") from None
+        reason = str(error).partition("\n")[0]  # what follows are the client's own structures
+        raise ConfigError(f"chain.url {url}: {reason}") from None
+    return Chain(store)
 
 
 def _s3(chain: ChainConfig, environ: Mapping[str, str]) -> dict[str, Any]:

@@ -48,7 +48,8 @@ from signals.types import ScoringSuite
 log = logging.getLogger(__name__)
 
 WATCH_SECONDS = 0.5
-DRAIN_SECONDS_MAX = 30.0
+DRAIN_SECONDS_MAX = 20.0  # to score and commit what was read
+CUT_SECONDS_MAX = 30.0  # then, to end the batch that is being scored and commit that
 GARBAGE_OBJECTS = 20_000  # allocated before a collection; Python's 700 is one every few calls
 
 
@@ -57,8 +58,8 @@ class Daemon:
     """One process of role ``all``, ``score`` or ``serve``.
 
     ``start`` raises ConfigError or SourceError with a sentence for the operator, and leaves
-    nothing running. ``stop`` asks for an orderly end: what is scored is committed; it is safe twice and before
-    ``start``. ``wait`` returns the exit status once all has ended: 0 after ``stop`` or a finished replay, else 1.
+    nothing running. ``stop`` asks for an orderly end: what was read is scored and committed, within seconds; asked
+    again, only what is scored already. It is safe before ``start``. ``wait`` returns the exit status once all has ended: 0 after ``stop`` or a finished replay, else 1.
     """
 
     config: Config
@@ -99,6 +100,8 @@ class Daemon:
             raise
 
     def stop(self) -> None:
+        if self._stopping.is_set() and self.pipeline is not None:
+            self.pipeline.cut_short()
         self._stopping.set()
 
     def wait(self) -> int:
@@ -112,6 +115,7 @@ class Daemon:
         if self.failure is not None:
             log.error("stopped: %s: %s", type(self.failure).__name__, self.failure, exc_info=self.failure)
             return 1
+        log.info("stopped")
         return 0
 
     def _start(self) -> None:
@@ -227,6 +231,7 @@ class Daemon:
             telemetry=self.telemetry,
             clock=time.time,
             shedding=self._shedding(suite),
+            batch_calls_max=config.signals.batch_calls_max,
         )
         self.pipeline.start()
 
@@ -249,7 +254,10 @@ class Daemon:
         if self.pipeline is not None:
             self.pipeline.drain()
             if not self.pipeline.join(DRAIN_SECONDS_MAX):
-                log.warning("did not drain within %s s: what is not committed will be read again", DRAIN_SECONDS_MAX)
+                log.warning("did not drain within %g s: what is not scored yet will be read again", DRAIN_SECONDS_MAX)
+                self.pipeline.cut_short()
+            if not self.pipeline.join(CUT_SECONDS_MAX):
+                log.warning("did not commit within %g s: what is not committed will be read again", CUT_SECONDS_MAX)
                 self.pipeline.abort()
                 self.pipeline.join(DRAIN_SECONDS_MAX)
             self._alive()

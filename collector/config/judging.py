@@ -39,7 +39,7 @@ class SignalsConfig(_Section):
     workers: Annotated[int, Field(ge=0, le=64)] = 0
     """CPU encoder workers; 0: one a core."""
     batch_calls_max: Annotated[int, Field(ge=1, le=8_192)] = 256
-    """Calls that are encoded together."""
+    """Calls that are scored together; a shutdown waits for the batch at hand."""
     detoxify: ExistingDirectory | None = None
     """A directory made by `assay import-detoxify`."""
     nli: ExistingDirectory | None = None
