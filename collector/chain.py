@@ -221,8 +221,7 @@ def open_chain(config: Config, environ: Mapping[str, str] = os.environ) -> Chain
             **_s3(config.chain, environ),
         )
     except (BaseError, ValueError) as error:
-        reason = str(error).partition("\n")[0]  # what follows are the client's own structures
-        raise ConfigError(f"chain.url {url}: {reason}") from None
+        raise ConfigError(f"chain.url {url}: {_sentence(error)}") from None
     return Chain(store)
 
 
@@ -265,4 +264,9 @@ class _explained:  # noqa: N801 - reads as a statement
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _trace: object) -> None:
         if isinstance(error, BaseError | OSError) and not isinstance(error, FileNotFoundError):
-            raise ChainError(f"object store: {self._what}: {type(error).__name__}: {str(error)[:500]}") from error
+            raise ChainError(f"object store: {self._what}: {type(error).__name__}: {_sentence(error)}") from error
+
+
+def _sentence(error: Exception) -> str:
+    """What the store's client says, without the structures of its own that follow on further lines."""
+    return str(error).partition("\n")[0][:500]

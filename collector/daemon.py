@@ -266,9 +266,7 @@ class Daemon:
 
     def _tell(self) -> None:
         """Gauges and conditions that somebody has to look after."""
-        disk = shutil.disk_usage(self.config.data)
-        self.exporter.set("assay_data_free_bytes", disk.free)
-        self.exporter.set("assay_data_size_bytes", disk.total)
+        self._tell_room()
         if self.web is not None:
             self._tell_door("web", self.web.refused, self.web.stale)
         if isinstance(self.source, OtlpSource):
@@ -293,9 +291,19 @@ class Daemon:
             opened = len(self.pipeline.intake.opened)
             ready = self.pipeline.intake.ready and self.source.healthy
             self.health.set("partitions", ready, f"{opened} open" if ready else "none assigned, or the source is away")
-            self.health.set("chain", self.pipeline.chain_up, self.config.chain_url)
+            self.health.set("chain", self.pipeline.chain_up, self.pipeline.trouble or self.config.chain_url)
         if self.server is not None:
             self.health.set("store", self.server.healthy, self.server.detail)
+
+    def _tell_room(self) -> None:
+        try:
+            disk = shutil.disk_usage(self.config.data)
+        except OSError:  # taken away under our feet: what needs it says so
+            free = size = math.nan
+        else:
+            free, size = disk.free, disk.total
+        self.exporter.set("assay_data_free_bytes", free)
+        self.exporter.set("assay_data_size_bytes", size)
 
     def _tell_door(self, listener: str, refused: Mapping[str, int], stale: bool) -> None:
         for reason, count in refused.items():

@@ -67,7 +67,7 @@ class Pipeline:
     poll_seconds: float = 0.1
     batch_calls_max: int = 256
     failure: BaseException | None = None
-    chain_up: bool = True
+    trouble: str = ""  # why the chain does not take what is scored; "": it does
     _scoring_at: float = math.inf  # stream time of the step that is scored now; inf: none is
     _scoring: queue.Queue[Step | _Signpost] = field(default_factory=lambda: queue.Queue(QUEUE_STEPS_MAX))
     _committing: queue.Queue[Scored | _Signpost] = field(default_factory=lambda: queue.Queue(QUEUE_STEPS_MAX))
@@ -106,6 +106,10 @@ class Pipeline:
             return False
         self._apply_outcomes()
         return True
+
+    @property
+    def chain_up(self) -> bool:
+        return not self.trouble
 
     @property
     def running(self) -> bool:
@@ -204,11 +208,13 @@ class Pipeline:
             except (ChainError, SourceError) as error:
                 if self.chain_up:  # the first of a run of failures
                     log.warning("cannot commit, will try again: %s", error)
-                self.chain_up = False
+                self.trouble = str(error)
                 self.telemetry.add("assay_append_retries_total")
                 self._aborting.wait(RETRY_SECONDS[min(attempt, len(RETRY_SECONDS) - 1)])
             else:
-                self.chain_up = True
+                if not self.chain_up:
+                    log.info("commits are taken again")
+                self.trouble = ""
                 return
 
     def _apply_outcomes(self) -> list[Partition]:

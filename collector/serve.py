@@ -181,6 +181,8 @@ class Server:
             self._report(Step(failure=str(error)))
             return
         self._report(step)
+        if step.calls and self.snapshots.newest() is None:
+            self._guarded("snapshot", self.snapshot)  # whoever has just installed it need not wait for the job
 
     def _report(self, step: Step) -> None:
         if step.rebuilt:

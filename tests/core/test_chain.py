@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import obstore
 import pytest
 from obstore.store import LocalStore, MemoryStore
 
-from collector.chain import Chain, ChainError, Conflict, Link
+from collector.chain import Chain, ChainError, Conflict, Link, open_chain
+from collector.config import Config
 from collector.delta import DeltaError, Stream, encode
 from tests.core import build
 
@@ -125,3 +127,41 @@ def test_a_store_that_is_away_is_a_chain_error(tmp_path):
 
     with pytest.raises(ChainError, match="object store"):
         chain.append(build.delta(0, 2))
+
+
+class Failing(BaseHTTPRequestHandler):
+    """A bucket whose requests all fail, and are counted."""
+
+    asked = 0
+
+    def do_PUT(self):
+        type(self).asked += 1
+        self.send_response(500)
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def log_message(self, *_):
+        """Nothing."""
+
+
+@pytest.mark.parametrize("retries", [0, 2])
+def test_a_request_that_fails_is_repeated_as_often_as_is_said_and_told_on_one_line(monkeypatch, retries):
+    monkeypatch.setattr(Failing, "asked", 0)
+    with HTTPServer(("127.0.0.1", 0), Failing) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        settings = {
+            "url": "s3://bucket/chain",
+            "s3_endpoint": f"http://127.0.0.1:{server.server_port}",
+            "s3_allow_http": True,
+            "s3_access_key_id": {"env": "KEY"},
+            "s3_secret_access_key": {"env": "KEY"},
+            "retries_max": retries,
+        }
+        chain = open_chain(Config.model_validate({"source": {"otlp": {}}, "chain": settings}), {"KEY": "x"})
+
+        with pytest.raises(ChainError) as told:
+            chain.append(build.delta(0, 3))
+        server.shutdown()
+
+    assert Failing.asked == 1 + retries
+    assert "\n" not in str(told.value)
