@@ -15,8 +15,8 @@ import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 
+from collector.about import own_version
 from collector.announcer import FILE, Announcer
 from collector.chain import Chain, ChainError, open_chain
 from collector.committer import Committer
@@ -57,9 +57,10 @@ GARBAGE_OBJECTS = 20_000  # allocated before a collection; Python's 700 is one e
 class Daemon:
     """One process of role ``all``, ``score`` or ``serve``.
 
-    ``start`` raises ConfigError or SourceError with a sentence for the operator, and leaves
-    nothing running. ``stop`` asks for an orderly end: what was read is scored and committed, within seconds; asked
-    again, only what is scored already. It is safe before ``start``. ``wait`` returns the exit status once all has ended: 0 after ``stop`` or a finished replay, else 1.
+    ``start`` raises ConfigError or SourceError with a sentence for the operator, and leaves nothing running. ``stop``
+    asks for an orderly end: what was read is scored and committed, within seconds; asked again, only what is scored
+    already. It is safe before ``start``. ``wait`` returns the exit status once all has ended: 0 after ``stop`` or a
+    finished replay, else 1.
     """
 
     config: Config
@@ -139,7 +140,9 @@ class Daemon:
         chain = open_chain(config, self.environ)
         chain.probe()
         self.health.set("chain", True, config.chain_url)
-        self.exporter.set("assay_build_info", 1, version=_version(), python=platform.python_version(), role=config.role)
+        self.exporter.set(
+            "assay_build_info", 1, version=own_version(), python=platform.python_version(), role=config.role
+        )
         if serves:
             self._serve(chain)
             if config.export.evaluations.enabled:
@@ -171,7 +174,7 @@ class Daemon:
         from collector.export.otel import OwnTelemetry  # noqa: PLC0415 - the SDK takes a while, and few need it
 
         resource = {
-            "service.version": _version(),
+            "service.version": own_version(),
             "service.instance.id": f"{socket.gethostname()}:{os.getpid()}",
             "assay.role": self.config.role,
         }
@@ -361,10 +364,3 @@ def _load_suite(config: Config) -> ScoringSuite:
         return load_suite(options)
     except SuiteError as error:
         raise ConfigError(f"signals: {error}") from error
-
-
-def _version() -> str:
-    try:
-        return version("llm-assay")
-    except PackageNotFoundError:
-        return "unknown"

@@ -8,6 +8,7 @@ import duckdb
 import pytest
 from pydantic import ValidationError
 
+from collector.about import own_version
 from collector.cli import main
 from collector.config import Config, ConfigError, Secret, SignalsConfig, load_config
 
@@ -79,7 +80,9 @@ def test_every_problem_is_in_one_message(tmp_path: Path) -> None:
 
 
 def test_a_misspelt_setting_is_told_the_name_that_it_resembles(tmp_path: Path) -> None:
-    path = write(tmp_path, "source: {kafka: {broker: ['b:1']}}\nrolle: all\nsignals: {cascade: {salz: a}}\nchain: {q: 1}")
+    path = write(
+        tmp_path, "source: {kafka: {broker: ['b:1']}}\nrolle: all\nsignals: {cascade: {salz: a}}\nchain: {q: 1}"
+    )
 
     told = [line.strip() for line in problems(path)]
 
@@ -288,3 +291,11 @@ def test_the_command_says_it_all_and_exits_with_2(tmp_path: Path, capsys: pytest
     told = capsys.readouterr().err
     assert "2 problems" in told
     assert "metrics.port" in told
+
+
+def test_the_command_says_its_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.split() == ["assay", own_version()]
