@@ -6,13 +6,14 @@ the scrape times out. Here the labels of a series are written once and its bucke
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from prometheus_client.utils import floatToGoString
 
 from collector.catalog import Metric, MetricType
 from collector.export.series import Exemplars, HistogramCopy, Key
 
+_number: Callable[[float], str] = floatToGoString
 _EXACT_MAX = 1_000_000  # from here on Go writes an exponent
 _TRACE_CHARS = 32
 
@@ -23,23 +24,19 @@ def scalars(metric: Metric, values: Sequence[tuple[Key, float]], *, openmetrics:
     for key, value in values:
         before, after = _labels(metric, key)
         labels = f"{before}{after}".removesuffix(",")
-        yield (
-            f"{metric.name}{{{labels}}} {floatToGoString(value)}\n"
-            if labels
-            else (f"{metric.name} {floatToGoString(value)}\n")
-        )
+        yield (f"{metric.name}{{{labels}}} {_number(value)}\n" if labels else (f"{metric.name} {_number(value)}\n"))
 
 
 def histogram(metric: Metric, copy: HistogramCopy, *, openmetrics: bool) -> Iterator[str]:
     """The lines of a histogram, with its exemplars where the format has them."""
     yield from _head(metric, openmetrics=openmetrics)
     name = metric.name
-    edges = [*map(floatToGoString, metric.buckets), "+Inf"]
+    edges = [*map(_number, metric.buckets), "+Inf"]
     shown = copy.exemplars if openmetrics else None
     for row, (key, counts) in enumerate(zip(copy.keys, copy.counts.cumsum(axis=1).tolist(), strict=True)):
         before, after = _labels(metric, key)
         begin, end = f'{name}_bucket{{{before}le="', f'"{"," if after else ""}{after.removesuffix(",")}}} '
-        totals = [f"{count}.0" if count < _EXACT_MAX else floatToGoString(count) for count in counts]
+        totals = [f"{count}.0" if count < _EXACT_MAX else _number(count) for count in counts]
         if shown is None:
             yield "".join([f"{begin}{edge}{end}{total}\n" for edge, total in zip(edges, totals, strict=True)])
         else:
@@ -49,7 +46,7 @@ def histogram(metric: Metric, copy: HistogramCopy, *, openmetrics: bool) -> Iter
             )
         labels = f"{before}{after}".removesuffix(",")
         place = f"{{{labels}}}" if labels else ""
-        yield f"{name}_count{place} {totals[-1]}\n{name}_sum{place} {floatToGoString(copy.sums[row])}\n"
+        yield f"{name}_count{place} {totals[-1]}\n{name}_sum{place} {_number(copy.sums[row])}\n"
 
 
 def _head(metric: Metric, *, openmetrics: bool) -> Iterator[str]:
@@ -76,7 +73,7 @@ def _exemplars(kept: Exemplars, row: int) -> list[str]:
     traces = kept.traces[row].tobytes().hex()
     places = range(0, len(traces), _TRACE_CHARS)
     return [
-        f' # {{trace_id="{traces[at : at + _TRACE_CHARS]}"}} {floatToGoString(value)} {round(time, 3)}'
+        f' # {{trace_id="{traces[at : at + _TRACE_CHARS]}"}} {_number(value)} {round(time, 3)}'
         if time > float("-inf")
         else ""
         for at, value, time in zip(places, kept.values[row].tolist(), kept.times[row].tolist(), strict=True)
