@@ -7,6 +7,7 @@ may still need them: the chain of an events partition is often ahead of that of 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -23,7 +24,10 @@ from collector.source import Polled, Source, SourceError
 from collector.streamtime import StreamTime
 from collector.telemetry import Telemetry
 
+log = logging.getLogger(__name__)
+
 OPEN_RETRY_SECONDS = 1.0
+NAMED_MAX = 20  # partitions in one log line
 
 
 class IntakeError(Exception):
@@ -95,6 +99,7 @@ class Intake:
     opened: dict[Partition, _Open] = field(default_factory=dict)
     _opening: dict[Partition, float] = field(default_factory=dict)  # partition -> when to try
     _paused: frozenset[Partition] = frozenset()
+    _trouble: bool = False  # the last attempt to open a partition failed
 
     def __post_init__(self) -> None:
         self.assembler = Assembler(self.join, self.limits)
@@ -110,6 +115,8 @@ class Intake:
         now = self.clock()
         self._balance(blocked)
         polled = self.source.poll(timeout_seconds)
+        if polled.assigned or polled.revoked:
+            log.info("partitions: assigned %s; revoked %s", _named(polled.assigned), _named(polled.revoked))
         events: list[Event] = []
         for partition in polled.revoked:
             events += self._close(partition)
@@ -167,10 +174,14 @@ class Intake:
     def _try_open(self, partition: Partition, now: float) -> list[Event]:
         try:
             opened = self._open(partition)
-        except (ChainError, SourceError):
+        except (ChainError, SourceError) as error:
+            if not self._trouble:  # the first of a run of failures
+                log.warning("cannot open %s, will try again: %s", partition, error)
+            self._trouble = True
             self.telemetry.add("assay_open_retries_total")
             self._opening[partition] = now + OPEN_RETRY_SECONDS
             return []
+        self._trouble = False
         del self._opening[partition]
         self.source.resume([partition])  # a pause from before the partition was closed would outlive it
         return [opened, *self._rewind(self.opened[partition], now)]
@@ -259,6 +270,12 @@ class Intake:
                 return self._undecodable(record, log_events)
             self.assembler.add_events(log_events, now=arrived)
         return [Read(anchor=anchor, timestamp=stamp, candidates=candidates)] if fresh else []
+
+
+def _named(partitions: Iterable[Partition]) -> str:
+    found = sorted(partitions)
+    more = f" and {len(found) - NAMED_MAX} more" if len(found) > NAMED_MAX else ""
+    return ", ".join(map(str, found[:NAMED_MAX])) + more or "none"
 
 
 def _in_order(polled: Polled) -> Sequence[RawRecord | Rejected]:

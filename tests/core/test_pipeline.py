@@ -183,6 +183,30 @@ def test_an_outage_of_the_store_loses_nothing(log, monkeypatch):
     assert running.chain_up
 
 
+def test_a_partition_that_cannot_be_opened_is_told_once_and_opened_when_it_can(log, monkeypatch, caplog):
+    chain = Chain(MemoryStore())
+    head, left = chain.head, [4]
+
+    def failing(*arguments):
+        if left[0]:
+            left[0] -= 1
+            raise ChainError("away")
+        return head(*arguments)
+
+    monkeypatch.setattr(chain, "head", failing)
+    monkeypatch.setattr("collector.intake.OPEN_RETRY_SECONDS", 0.01)
+    produce(log, 50)
+    running = pipeline(log, chain)
+    running.start()
+    eventually(lambda: counted(chain) == 50)
+    running.drain()
+
+    assert running.join(10)
+    assert [record.getMessage().partition(",")[0] for record in caplog.records if record.levelname == "WARNING"] == [
+        "cannot open otlp_spans/0"
+    ]
+
+
 def test_a_stage_that_breaks_its_promise_stops_everything_before_the_chain_moves(log):
     class Broken(HashSuite):
         def score(self, exchanges, shed=None):
