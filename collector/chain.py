@@ -250,16 +250,15 @@ def open_chain(config: Config, environ: Mapping[str, str] = os.environ) -> Chain
         root.mkdir(parents=True, exist_ok=True)
         return Chain(LocalStore(str(root)), root)
     try:
-        return Chain(
-            from_url(
-                url,
-                client_options={"allow_http": config.chain.s3_allow_http, "timeout": "60s"},
-                retry_config={"max_retries": config.chain.retries_max},
-                **_s3(config.chain, environ),
-            )
+        store = from_url(
+            url,
+            client_options={"allow_http": config.chain.s3_allow_http, "timeout": "60s"},
+            retry_config={"max_retries": config.chain.retries_max},
+            **_s3(config.chain, environ),
         )
     except (BaseError, ValueError) as error:
-        raise ConfigError(f"chain.url {url}: {error}") from None
+        raise ConfigError(f"chain.url {url}: {_sentence(error)}") from None
+    return Chain(store)
 
 
 def _s3(chain: ChainConfig, environ: Mapping[str, str]) -> dict[str, Any]:
@@ -297,4 +296,9 @@ class _explained:  # noqa: N801 - reads as a statement
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _trace: object) -> None:
         if isinstance(error, BaseError | OSError) and not isinstance(error, FileNotFoundError):
-            raise ChainError(f"object store: {self._what}: {type(error).__name__}: {str(error)[:500]}") from error
+            raise ChainError(f"object store: {self._what}: {type(error).__name__}: {_sentence(error)}") from error
+
+
+def _sentence(error: Exception) -> str:
+    """What the store's client says, without the structures of its own that follow on further lines."""
+    return str(error).partition("\n")[0][:500]

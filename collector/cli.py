@@ -7,9 +7,11 @@ import importlib
 import sys
 from collections.abc import Sequence
 
+from collector.about import own_version
 from collector.config import ConfigError
 from collector.source import SourceError
 
+DESCRIPTION = "Tests the quality of every LLM call that streams through Kafka as OpenTelemetry."
 COMMANDS = {
     "run": "consume, score, count and serve, as the configuration says",
     "demo": "the whole of Assay in one process, with traffic of its own",
@@ -28,7 +30,8 @@ COMMANDS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one subcommand; returns the exit status (2: the usage or the configuration is wrong)."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    parser = argparse.ArgumentParser(prog="assay", description=__import__("collector").__doc__)
+    parser = argparse.ArgumentParser(prog="assay", description=DESCRIPTION, epilog="assay COMMAND --help says more.")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {own_version()}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, summary in COMMANDS.items():
         command = commands.add_parser(name, help=summary, description=summary)

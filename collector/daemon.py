@@ -15,8 +15,8 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 
+from collector.about import own_version
 from collector.announcer import FILE, Announcer
 from collector.chain import Chain, ChainError, open_chain
 from collector.committer import Committer
@@ -49,7 +49,8 @@ from signals.types import ScoringSuite
 log = logging.getLogger(__name__)
 
 WATCH_SECONDS = 0.5
-DRAIN_SECONDS_MAX = 30.0
+DRAIN_SECONDS_MAX = 20.0  # to score and commit what was read
+CUT_SECONDS_MAX = 30.0  # then, to end the batch that is being scored and commit that
 GARBAGE_OBJECTS = 20_000  # allocated before a collection; Python's 700 is one every few calls
 
 
@@ -57,9 +58,10 @@ GARBAGE_OBJECTS = 20_000  # allocated before a collection; Python's 700 is one e
 class Daemon:
     """One process of role ``all``, ``score`` or ``serve``.
 
-    ``start`` raises ConfigError or SourceError with a sentence for the operator, and leaves
-    nothing running. ``stop`` asks for an orderly end: what is scored is committed; it is safe twice and before
-    ``start``. ``wait`` returns the exit status once all has ended: 0 after ``stop`` or a finished replay, else 1.
+    ``start`` raises ConfigError or SourceError with a sentence for the operator, and leaves nothing running. ``stop``
+    asks for an orderly end: what was read is scored and committed, within seconds; asked again, only what is scored
+    already. It is safe before ``start``. ``wait`` returns the exit status once all has ended: 0 after ``stop`` or a
+    finished replay, else 1.
     """
 
     config: Config
@@ -100,6 +102,8 @@ class Daemon:
             raise
 
     def stop(self) -> None:
+        if self._stopping.is_set() and self.pipeline is not None:
+            self.pipeline.cut_short()
         self._stopping.set()
 
     def wait(self) -> int:
@@ -113,6 +117,7 @@ class Daemon:
         if self.failure is not None:
             log.error("stopped: %s: %s", type(self.failure).__name__, self.failure, exc_info=self.failure)
             return 1
+        log.info("stopped")
         return 0
 
     def _start(self) -> None:
@@ -136,7 +141,9 @@ class Daemon:
         chain = open_chain(config, self.environ)
         chain.probe()
         self.health.set("chain", True, config.chain_url)
-        self.exporter.set("assay_build_info", 1, version=_version(), python=platform.python_version(), role=config.role)
+        self.exporter.set(
+            "assay_build_info", 1, version=own_version(), python=platform.python_version(), role=config.role
+        )
         if serves:
             self._serve(chain)
             if config.export.evaluations.enabled:
@@ -178,7 +185,7 @@ class Daemon:
         from collector.export.otel import OwnTelemetry  # noqa: PLC0415 - the SDK takes a while, and few need it
 
         resource = {
-            "service.version": _version(),
+            "service.version": own_version(),
             "service.instance.id": f"{socket.gethostname()}:{os.getpid()}",
             "assay.role": self.config.role,
         }
@@ -238,7 +245,7 @@ class Daemon:
             telemetry=self.telemetry,
             clock=time.time,
             shedding=self._shedding(suite),
-            slice_calls_max=config.signals.batch_calls_max,
+            batch_calls_max=config.signals.batch_calls_max,
         )
         self.pipeline.start()
 
@@ -261,7 +268,10 @@ class Daemon:
         if self.pipeline is not None:
             self.pipeline.drain()
             if not self.pipeline.join(DRAIN_SECONDS_MAX):
-                log.warning("did not drain within %s s: what is not committed will be read again", DRAIN_SECONDS_MAX)
+                log.warning("did not drain within %g s: what is not scored yet will be read again", DRAIN_SECONDS_MAX)
+                self.pipeline.cut_short()
+            if not self.pipeline.join(CUT_SECONDS_MAX):
+                log.warning("did not commit within %g s: what is not committed will be read again", CUT_SECONDS_MAX)
                 self.pipeline.abort()
                 self.pipeline.join(DRAIN_SECONDS_MAX)
             self._alive()
@@ -270,9 +280,7 @@ class Daemon:
 
     def _tell(self) -> None:
         """Gauges and conditions that somebody has to look after."""
-        disk = shutil.disk_usage(self.config.data)
-        self.exporter.set("assay_data_free_bytes", disk.free)
-        self.exporter.set("assay_data_size_bytes", disk.total)
+        self._tell_room()
         if self.web is not None:
             self._tell_door("web", self.web.refused, self.web.stale)
         if isinstance(self.source, OtlpSource):
@@ -297,9 +305,19 @@ class Daemon:
             opened = len(self.pipeline.intake.opened)
             ready = self.pipeline.intake.ready and self.source.healthy
             self.health.set("partitions", ready, _told(opened, self.pipeline.intake.refused, ready=ready))
-            self.health.set("chain", self.pipeline.chain_up, self.config.chain_url)
+            self.health.set("chain", self.pipeline.chain_up, self.pipeline.trouble or self.config.chain_url)
         if self.server is not None:
             self.health.set("store", self.server.healthy, self.server.detail)
+
+    def _tell_room(self) -> None:
+        try:
+            disk = shutil.disk_usage(self.config.data)
+        except OSError:  # taken away under our feet: what needs it says so
+            free = size = math.nan
+        else:
+            free, size = disk.free, disk.total
+        self.exporter.set("assay_data_free_bytes", free)
+        self.exporter.set("assay_data_size_bytes", size)
 
     def _tell_door(self, listener: str, refused: Mapping[str, int], stale: bool) -> None:
         for reason, count in refused.items():
@@ -364,10 +382,3 @@ def _load_suite(config: Config) -> ScoringSuite:
         return load_suite(options)
     except SuiteError as error:
         raise ConfigError(f"signals: {error}") from error
-
-
-def _version() -> str:
-    try:
-        return version("llm-assay")
-    except PackageNotFoundError:
-        return "unknown"

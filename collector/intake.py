@@ -27,6 +27,7 @@ from collector.telemetry import Telemetry
 log = logging.getLogger(__name__)
 
 OPEN_RETRY_SECONDS = 1.0
+NAMED_MAX = 20  # partitions in one log line
 
 
 class IntakeError(Exception):
@@ -120,6 +121,8 @@ class Intake:
         now = self.clock()
         self._balance(blocked)
         polled = self.source.poll(timeout_seconds)
+        if polled.assigned or polled.revoked:
+            log.info("partitions: assigned %s; revoked %s", _named(polled.assigned), _named(polled.revoked))
         events: list[Event] = []
         for partition in polled.revoked:
             events += self._close(partition)
@@ -279,6 +282,12 @@ class Intake:
                 return self._undecodable(record, log_events)
             self.assembler.add_events(log_events, now=arrived)
         return [Read(anchor=anchor, timestamp=stamp, candidates=candidates)] if fresh else []
+
+
+def _named(partitions: Iterable[Partition]) -> str:
+    found = sorted(partitions)
+    more = f" and {len(found) - NAMED_MAX} more" if len(found) > NAMED_MAX else ""
+    return ", ".join(map(str, found[:NAMED_MAX])) + more or "none"
 
 
 def _in_order(polled: Polled) -> Sequence[RawRecord | Rejected]:

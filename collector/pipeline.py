@@ -51,10 +51,11 @@ class Scored(msgspec.Struct, frozen=True, kw_only=True):
 class Pipeline:
     """Three threads and two queues.
 
-    ``start`` returns at once; ``drain`` asks for an orderly end and ``join`` waits for it: what is scored is committed,
-    what still waits for its window is read again by the next owner. ``failure`` is set when a stage
-    raised what it must not: the process has to end, and the offsets have not moved. Stopping twice, or unstarted,
-    is safe.
+    ``start`` returns at once; ``drain`` asks for an orderly end and ``join`` waits for it: what is read is scored and
+    committed, what still waits for its window is read again by the next owner. ``cut_short`` leaves out what is not
+    scored yet. A step is scored in batches, so that commits go on, and an end comes soon, under a backlog.
+    ``failure`` is set when a stage raised what it must not: the process has to end, and the offsets have not moved.
+    Stopping twice, or unstarted, is safe.
     """
 
     intake: Intake
@@ -63,15 +64,16 @@ class Pipeline:
     telemetry: Telemetry
     clock: Callable[[], float]
     shedding: Shedding | None = None  # None: whatever the lag, every call is scored by every signal
-    slice_calls_max: int = 2_048  # a larger step is scored in slices of this, so that commits go on under a backlog
     poll_seconds: float = 0.1
+    batch_calls_max: int = 256
     failure: BaseException | None = None
-    chain_up: bool = True
-    _scoring_at: float = math.inf  # log time of the step that is scored now; inf: none is
+    trouble: str = ""  # why the chain does not take what is scored; "": it does
+    _scoring_at: float = math.inf  # stream time of the step that is scored now; inf: none is
     _scoring: queue.Queue[Step | _Signpost] = field(default_factory=lambda: queue.Queue(QUEUE_STEPS_MAX))
     _committing: queue.Queue[Scored | _Signpost] = field(default_factory=lambda: queue.Queue(QUEUE_STEPS_MAX))
     _outcomes: queue.SimpleQueue[Outcome] = field(default_factory=queue.SimpleQueue)
     _draining: threading.Event = field(default_factory=threading.Event)
+    _cutting: threading.Event = field(default_factory=threading.Event)
     _aborting: threading.Event = field(default_factory=threading.Event)
     _threads: list[threading.Thread] = field(default_factory=list)
 
@@ -82,8 +84,13 @@ class Pipeline:
             self._threads.append(thread)
 
     def drain(self) -> None:
-        """Stop reading; commit what is scored."""
+        """Stop reading; score what was read and commit it."""
         self._draining.set()
+
+    def cut_short(self) -> None:
+        """Drain, but score no further batch: the next owner reads the rest again."""
+        self._draining.set()
+        self._cutting.set()
 
     def abort(self) -> None:
         """Stop everything at once; what is not committed will be read again."""
@@ -99,6 +106,10 @@ class Pipeline:
             return False
         self._apply_outcomes()
         return True
+
+    @property
+    def chain_up(self) -> bool:
+        return not self.trouble
 
     @property
     def running(self) -> bool:
@@ -163,7 +174,9 @@ class Pipeline:
     def _score(self) -> None:
         while isinstance(step := self._get(self._scoring), Step):
             self._scoring_at = step.at or math.inf
-            for part in _slices(step, self.slice_calls_max):
+            for part in _batches(step, self.batch_calls_max):
+                if self._cutting.is_set():
+                    break
                 started = time.monotonic()
                 shed = self.shedding.depths([call.trace_id for call in part.calls]) if self.shedding else None
                 scores = self.scorer.score(part.calls, [context_text(call) for call in part.calls], shed)
@@ -195,11 +208,13 @@ class Pipeline:
             except (ChainError, SourceError) as error:
                 if self.chain_up:  # the first of a run of failures
                     log.warning("cannot commit, will try again: %s", error)
-                self.chain_up = False
+                self.trouble = str(error)
                 self.telemetry.add("assay_append_retries_total")
                 self._aborting.wait(RETRY_SECONDS[min(attempt, len(RETRY_SECONDS) - 1)])
             else:
-                self.chain_up = True
+                if not self.chain_up:
+                    log.info("commits are taken again")
+                self.trouble = ""
                 return
 
     def _apply_outcomes(self) -> list[Partition]:
@@ -231,10 +246,10 @@ class Pipeline:
         return _Signpost.END
 
 
-def _slices(step: Step, most: int) -> list[Step]:
-    if len(step.calls) <= most:
+def _batches(step: Step, calls_max: int) -> list[Step]:
+    if len(step.calls) <= calls_max:
         return [step]
-    cuts = range(0, len(step.calls), most)
-    parts = [(step.anchors[at : at + most], step.calls[at : at + most]) for at in cuts]
+    cuts = range(0, len(step.calls), calls_max)
+    parts = [(step.anchors[at : at + calls_max], step.calls[at : at + calls_max]) for at in cuts]
     first = Step(events=step.events, dropped=step.dropped, anchors=parts[0][0], calls=parts[0][1])
     return [first, *(Step(anchors=anchors, calls=calls) for anchors, calls in parts[1:])]

@@ -185,6 +185,8 @@ class Server:
             self._report(Step(failure=str(error)))
             return
         self._report(step)
+        if step.calls and self.snapshots.newest() is None:
+            self._guarded("snapshot", self.snapshot)  # whoever has just installed it need not wait for the job
 
     def _keep_jobs_due(self) -> None:
         """Jobs are due by the wall clock: where it was turned back, now, and not when it has caught up."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import duckdb
 import pytest
 from pydantic import ValidationError
 
+from collector.about import own_version
 from collector.cli import main
 from collector.config import Config, ConfigError, Secret, SignalsConfig, load_config
 
@@ -77,6 +79,70 @@ def test_every_problem_is_in_one_message(tmp_path: Path) -> None:
     assert "NO_SUCH_VARIABLE" in places["source.kafka.tls.key_password"]
 
 
+def test_a_misspelt_setting_is_told_the_name_that_it_resembles(tmp_path: Path) -> None:
+    path = write(
+        tmp_path, "source: {kafka: {broker: ['b:1']}}\nrolle: all\nsignals: {cascade: {salz: a}}\nchain: {q: 1}"
+    )
+
+    told = [line.strip() for line in problems(path)]
+
+    assert "source.kafka.broker: there is no such setting; is it brokers?" in told
+    assert "rolle: there is no such setting; is it role?" in told
+    assert "signals.cascade.salz: there is no such setting; is it salt?" in told
+    assert "chain.q: there is no such setting" in told
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("source: {kafka: {brokers: 'b:1'}}", "source.kafka.brokers: a list is needed"),
+        ("source: {kafka: {brokers: [b]}}", "source.kafka.brokers.0: an address is needed: host:port"),
+        ("source: {kafka: {brokers: ['b:x']}}", "source.kafka.brokers.0: an address is needed: host:port"),
+        ("source: {kafka: {brokers: ['b:0']}}", "source.kafka.brokers.0: an address is needed: host:port"),
+        ("source: {kafka: {brokers: ['https://b:1']}}", "source.kafka.brokers.0: an address is needed: host:port"),
+        ("source: {kafka: {brokers: []}}", "source.kafka.brokers: at least one is needed"),
+        ("source: {kafka: {brokers: ['b:1'], traces_topics: []}}", "traces_topics: at least one is needed"),
+        ("source: {kafka: {brokers: ['b:1'], traces_topics: 5}}", "source.kafka.traces_topics: a list of names"),
+        ("source: {kafka: {brokers: ['b:1'], group: 5}}", "source.kafka.group: a text is needed: put it in quotes"),
+        (MINIMAL + "chain: {flush_seconds: 5s}", "chain.flush_seconds: a number is needed; its unit is in the name"),
+        (MINIMAL + "metrics: on", "metrics: a section is needed"),
+        (MINIMAL + "store: {memory_limit: 2Gi}", "store.memory_limit: a size is needed, such as 512MB or 2GiB"),
+        (MINIMAL + "store: {memory_limit: 0MB}", "store.memory_limit: a size is needed"),
+        (MINIMAL + "chain: {url: 's3:/bucket'}", "chain.url: a directory is needed, or an address such as s3://"),
+        (MINIMAL + "chain: {url: 'ftp://bucket'}", "chain.url: a directory is needed, or an address such as s3://"),
+        (MINIMAL + "chain: {url: 'memory:///'}", "chain.url: a directory is needed, or an address such as s3://"),
+        (MINIMAL + "chain: {url: /a, s3_region: b}", "chain: s3_region: only for a url that begins with s3://"),
+        ("", "source: is needed"),
+    ],
+)
+def test_what_is_wanted_is_told_in_the_words_of_the_file(tmp_path: Path, text: str, told: str) -> None:
+    (_, line) = problems(write(tmp_path, text))
+
+    assert told in line
+
+
+@pytest.mark.parametrize("size", ["1GB", "512MB", "2GiB", "1.5 gb", "800M"])
+def test_sizes_that_duckdb_reads_are_accepted(tmp_path: Path, size: str) -> None:
+    config = load_config(write(tmp_path, MINIMAL + f"store: {{memory_limit: {size}}}"), {})
+
+    with duckdb.connect(config={"memory_limit": config.store.memory_limit}) as connection:
+        assert connection.execute("SELECT 1").fetchall() == [(1,)]
+
+
+@pytest.mark.parametrize("topics", ["traces_topics: [spans]", "traces_topics: 'spa.*'", "logs_topics: [spans]"])
+def test_dead_letters_do_not_go_where_assay_reads(tmp_path: Path, topics: str) -> None:
+    told = problems(write(tmp_path, f"source: {{kafka: {{brokers: ['b:1'], dead_letter_topic: spans, {topics}}}}}"))
+
+    assert "dead_letter_topic: Assay reads spans itself" in told[1]
+
+
+def test_a_broker_may_be_an_address_of_either_kind(tmp_path: Path) -> None:
+    config = load_config(write(tmp_path, "source: {kafka: {brokers: ['10.0.0.1:9092', '[::1]:9092', 'k-1.x:9']}}"), {})
+
+    assert config.source.kafka is not None
+    assert config.source.kafka.brokers == ("10.0.0.1:9092", "[::1]:9092", "k-1.x:9")
+
+
 def test_a_cascade_needs_a_model_and_a_bound_that_its_recall_can_keep(tmp_path: Path) -> None:
     with pytest.raises(ValidationError, match="cascade needs detoxify"):
         SignalsConfig.model_validate({"cascade": {}})
@@ -96,7 +162,7 @@ def test_thresholds_and_windows_must_rise(tmp_path: Path) -> None:
 
 
 def test_a_pattern_that_does_not_compile_is_told(tmp_path: Path) -> None:
-    told = problems(write(tmp_path, "source: {kafka: {brokers: [b], traces_topics: '['}}"))
+    told = problems(write(tmp_path, "source: {kafka: {brokers: ['b:1'], traces_topics: '['}}"))
 
     assert "traces_topics: not a regular expression" in told[1]
 
@@ -166,7 +232,7 @@ def test_what_kubernetes_says_of_a_service_called_assay_is_not_ours(tmp_path: Pa
 
 
 def kafka_with(password: str) -> str:
-    return f"source: {{kafka: {{brokers: [b], sasl: {{mechanism: PLAIN, username: u, password: {password}}}}}}}"
+    return f"source: {{kafka: {{brokers: ['b:1'], sasl: {{mechanism: PLAIN, username: u, password: {password}}}}}}}"
 
 
 def test_a_secret_is_never_shown(tmp_path: Path) -> None:
@@ -205,7 +271,7 @@ def test_a_secret_has_one_place() -> None:
 
 def test_oauthbearer_needs_a_token_and_scram_a_password(tmp_path: Path) -> None:
     for mechanism, missing in (("OAUTHBEARER", "token"), ("SCRAM-SHA-512", "password")):
-        told = problems(write(tmp_path, f"source: {{kafka: {{brokers: [b], sasl: {{mechanism: {mechanism}}}}}}}"))
+        told = problems(write(tmp_path, f"source: {{kafka: {{brokers: ['b:1'], sasl: {{mechanism: {mechanism}}}}}}}"))
         assert missing in told[1]
 
 
@@ -225,3 +291,11 @@ def test_the_command_says_it_all_and_exits_with_2(tmp_path: Path, capsys: pytest
     told = capsys.readouterr().err
     assert "2 problems" in told
     assert "metrics.port" in told
+
+
+def test_the_command_says_its_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.split() == ["assay", own_version()]

@@ -29,3 +29,10 @@ def newest_snapshot(config: Config) -> Path | None:
     snapshots = Snapshots(config.data, config.store.snapshots_kept)
     snapshots.adopt(config.data / FILE)
     return snapshots.newest()
+
+
+def no_snapshot(config: Config) -> str:
+    """Why there is none, for whoever asked."""
+    if not config.data.is_dir():
+        return f"there is no folder {config.data}: name the daemon's with --data or --config"
+    return f"{config.data} holds no snapshot yet: a serving daemon publishes one when the first calls are counted"

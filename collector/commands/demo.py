@@ -14,12 +14,20 @@ from rich.logging import RichHandler
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", type=Path, default=Path(".assay/demo"), help="where the state is kept")
-    parser.add_argument("--port", type=int, default=4318, help="of the OTLP receiver; 0: any free one")
-    parser.add_argument("--metrics-port", type=int, default=9464, help="of /metrics and the pages; 0: any free one")
-    parser.add_argument("--incident-after", type=float, default=60.0, metavar="SECONDS", help="default: 60")
+    parser.add_argument(
+        "--data", type=Path, default=Path(".assay/demo"), help="where the state is kept (default: .assay/demo)"
+    )
+    parser.add_argument("--port", type=int, default=4318, help="of the OTLP receiver (default: 4318; 0: any free one)")
+    parser.add_argument(
+        "--metrics-port", type=int, default=9464, help="of /metrics and the pages (default: 9464; 0: any free one)"
+    )
+    parser.add_argument(
+        "--incident-after", type=float, default=60.0, metavar="SECONDS", help="when it begins (default: 60)"
+    )
     parser.add_argument("--duration", type=float, metavar="SECONDS", help="end by itself after so long")
-    parser.add_argument("--rate", type=_rate, default=20.0, metavar="CALLS_PER_SECOND", help="default: 20")
+    parser.add_argument(
+        "--rate", type=_rate, default=20.0, metavar="CALLS_PER_SECOND", help="of its own traffic (default: 20)"
+    )
     parser.add_argument("--no-traffic", action="store_true", help="wait for your own services' telemetry instead")
     parser.add_argument("--send-to", metavar="URL", help="only send the traffic, to this receiver of OTLP over HTTP")
     parser.add_argument("--plain", action="store_true", help="lines instead of a live table")

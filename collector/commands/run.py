@@ -12,6 +12,12 @@ from types import FrameType
 
 from collector.config import load_config
 
+QUIET = {
+    "kafka": logging.CRITICAL,  # several lines a second while a broker is away; collector.source tells of it once
+    "apscheduler": logging.ERROR,  # a job still running is skipped, as meant
+}
+"""What libraries may log, except where DEBUG is asked for."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", type=Path, required=True, help="YAML; ASSAY_SECTION__KEY variables lie over it")
@@ -23,9 +29,9 @@ def run(args: argparse.Namespace) -> int:
     logging.basicConfig(
         level=args.log_level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
-    quiet = {"kafka": logging.WARNING, "apscheduler": logging.ERROR}  # a job still running is skipped, as meant
-    for library, level in quiet.items():
-        logging.getLogger(library).setLevel(level if args.log_level == "INFO" else args.log_level)
+    if args.log_level != "DEBUG":
+        for library, level in QUIET.items():
+            logging.getLogger(library).setLevel(level)
     config = load_config(args.config, os.environ, {"role": args.role} if args.role else None)
 
     from collector.daemon import Daemon, settle_heap  # noqa: PLC0415 - a configuration error is told before torch is imported

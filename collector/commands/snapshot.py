@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from collector.commands._place import add_place, config_of, newest_snapshot
+from collector.commands._place import add_place, config_of, newest_snapshot, no_snapshot
 from collector.store.database import StoreError
 from collector.store.desk import calls_folder
 from collector.store.snapshot import export
@@ -24,7 +24,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         snapshot = newest_snapshot(config)
         if snapshot is None:
-            print(f"assay snapshot: {config.data} holds no snapshot yet", file=sys.stderr)
+            print(f"assay snapshot: {no_snapshot(config)}", file=sys.stderr)
             return 1
         export(snapshot, calls_folder(config).absolute(), args.output)
     except FileExistsError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from collector.commands._place import add_place, config_of, newest_snapshot
+from collector.commands._place import add_place, config_of, newest_snapshot, no_snapshot
 from collector.store.database import StoreError
 from collector.store.desk import calls_folder
 from collector.store.sandbox import MEDIA_TYPES, SqlError, run_sql
@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
     except StoreError as error:
         return _fail(str(error))
     if snapshot is None:
-        return _fail(f"{config.data} holds no snapshot yet")
+        return _fail(no_snapshot(config))
     answer = run_sql(snapshot, calls_folder(config), args.query, limits, args.fmt)
     if isinstance(answer, SqlError):
         return _fail(answer.message)

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from collector.chain import ChainError, open_chain
-from collector.commands._place import add_place, config_of, newest_snapshot
+from collector.commands._place import add_place, config_of, newest_snapshot, no_snapshot
 from collector.store.database import StoreError
 from collector.store.verify import verify
 
@@ -29,12 +29,16 @@ def run(args: argparse.Namespace) -> int:
         return 1
     for balance in report.balances:
         print(balance.line())
-    if view is None and not args.chain_only:
-        report.problems.append(f"{config.data} holds no snapshot to compare with the chain")
     for problem in report.problems:
         print(f"WRONG: {problem}")
     if report.problems:
         return 1
+    if view is None:
+        print("the chain balances")
+        if args.chain_only:
+            return 0
+        print(f"assay verify: no view was compared: {no_snapshot(config)}", file=sys.stderr)
+        return 1
     compared = ", ".join(f"{name} {rows}" for name, rows in report.rows.items())
-    print(f"the view agrees with the chain row by row: {compared}" if view else "the chain balances")
+    print(f"the view agrees with the chain row by row: {compared}")
     return 0

@@ -38,7 +38,7 @@ def load_config(path: Path | None, environ: Mapping[str, str], overrides: Mappin
     try:
         config = Config.model_validate(tree, context={"environ": environ})
     except ValidationError as error:
-        problems += [f"  {line}" for line in explain(error)]
+        problems += [f"  {line}" for line in explain(error, Config)]
     if problems:
         raise ConfigError(
             "\n".join([f"{path or 'configuration'}: {len(problems)} problem{'s' * (len(problems) > 1)}", *problems])

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from collector.config.base import (
     Count,
@@ -21,6 +21,34 @@ from collector.config.base import (
 from collector.config.base import Section as _Section
 from collector.config.judging import BaselineConfig, DriftConfig, OverloadConfig, SignalsConfig
 from collector.config.traces import TraceUrl
+
+_BROKER = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/,\[\]]+):(\d{1,5})")
+_BYTES = re.compile(r"\d+(\.\d+)? ?[KMGT](i?B)?", re.IGNORECASE)
+_BUCKETS = ("s3://", "s3a://", "gs://", "az://", "azure://", "abfs://", "abfss://", "adl://")
+
+
+def _is_broker(value: str) -> str:
+    found = _BROKER.fullmatch(value)
+    if found is None or not 0 < int(found[2]) <= 65_535:
+        raise ValueError("an address is needed: host:port")
+    return value
+
+
+def _not_empty(value: tuple[str, ...] | str) -> tuple[str, ...] | str:
+    if not value:
+        raise ValueError("at least one is needed")
+    return value
+
+
+def _names_or_pattern(value: object) -> object:
+    names = value if isinstance(value, list | tuple) else [value]
+    if not all(isinstance(name, str) for name in names):
+        raise ValueError("a list of names is needed, or one text that is a regular expression")
+    return value
+
+
+Broker = Annotated[str, AfterValidator(_is_broker)]
+Topics = Annotated[tuple[str, ...] | str, BeforeValidator(_names_or_pattern)]
 
 
 class SaslConfig(_Section):
@@ -57,11 +85,11 @@ class TlsConfig(_Section):
 
 
 class KafkaConfig(_Section):
-    brokers: Annotated[tuple[str, ...], Field(min_length=1)]
+    brokers: Annotated[tuple[Broker, ...], AfterValidator(_not_empty)]
     """`host:port` of one or more brokers."""
-    traces_topics: tuple[str, ...] | str = ("otlp_spans",)
+    traces_topics: Annotated[Topics, AfterValidator(_not_empty)] = ("otlp_spans",)
     """Names, or one string that is a regular expression."""
-    logs_topics: tuple[str, ...] | str = ("otlp_logs",)
+    logs_topics: Topics = ("otlp_logs",)
     """As traces_topics; may be empty."""
     group: str = "assay"
     """The consumer group; workers of one fleet share it."""
@@ -85,7 +113,16 @@ class KafkaConfig(_Section):
                     re.compile(value)
                 except re.error as error:
                     raise ValueError(f"{name}: not a regular expression: {error}") from None
+        if self.dead_letter_topic is not None and self.reads(self.dead_letter_topic):
+            raise ValueError(f"dead_letter_topic: Assay reads {self.dead_letter_topic} itself; choose another")
         return self
+
+    def reads(self, topic: str) -> bool:
+        """Whether a topic is among those that are consumed."""
+        return any(
+            re.fullmatch(read, topic) is not None if isinstance(read, str) else topic in read
+            for read in (self.traces_topics, self.logs_topics)
+        )
 
 
 class OtlpConfig(_Section):
@@ -170,7 +207,7 @@ class ChainConfig(_Section):
     flush_calls_max: Count = 20_000
     """A partition with more waiting is made durable at once."""
     retries_max: Annotated[int, Field(ge=0, le=100)] = 10
-    """How often a failed request to the object store is repeated before it counts as failed."""
+    """How often a request to the object store is repeated; 0: never."""
     s3_endpoint: str | None = None
     """URL of an S3 that is not Amazon's."""
     s3_region: str | None = None
@@ -181,6 +218,21 @@ class ChainConfig(_Section):
     """As s3_access_key_id."""
     s3_allow_http: bool = False
     """Allow an endpoint without TLS."""
+
+    @field_validator("url")
+    @classmethod
+    def _known_place(cls, value: str | None) -> str | None:
+        scheme = None if value is None else re.match(r"[A-Za-z][A-Za-z0-9+.-]+:(//)?", value)
+        if value == "" or (scheme and scheme[0] not in _BUCKETS):
+            raise ValueError("a directory is needed, or an address such as s3://bucket/prefix, gs:// or az://")
+        return value
+
+    @model_validator(mode="after")
+    def _of_one_kind(self) -> ChainConfig:
+        told = [name for name in sorted(self.model_fields_set) if name.startswith("s3_") and getattr(self, name)]
+        if told and not (self.url or "").startswith(("s3://", "s3a://")):
+            raise ValueError(f"{', '.join(told)}: only for a url that begins with s3://")
+        return self
 
 
 class StoreConfig(_Section):
@@ -203,7 +255,14 @@ class StoreConfig(_Section):
     day_days: Count = 30
     """How long day rollups are kept."""
     memory_limit: str = "1GB"
-    """DuckDB's memory in the daemon."""
+    """DuckDB's memory in the daemon, such as 512MB or 2GiB."""
+
+    @field_validator("memory_limit")
+    @classmethod
+    def _is_size(cls, value: str) -> str:
+        if not _BYTES.fullmatch(value) or not float(re.split(r"[^\d.]", value)[0]):
+            raise ValueError("a size is needed, such as 512MB or 2GiB")
+        return value
 
     @model_validator(mode="after")
     def _rebuildable(self) -> StoreConfig:
@@ -363,10 +422,7 @@ class Config(_Section):
             return self
         if kafka is None:
             raise ValueError("export.evaluations.topic needs source.kafka")
-        if topic == kafka.dead_letter_topic or any(
-            re.fullmatch(read, topic) if isinstance(read, str) else topic in read
-            for read in (kafka.traces_topics, kafka.logs_topics)
-        ):
+        if topic == kafka.dead_letter_topic or kafka.reads(topic):
             raise ValueError(f"export.evaluations.topic: Assay reads {topic} itself; choose another")
         return self
 

@@ -251,7 +251,7 @@ def read_web_file(path: Path) -> WebFile:
         if file.tls_server_config is not None:
             tls_context(file.tls_server_config)
     except ValidationError as error:
-        raise WebFileError(explain(error)) from None
+        raise WebFileError(explain(error, WebFile)) from None
     return file
 
 

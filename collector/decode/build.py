@@ -54,7 +54,7 @@ def build_call(
         trace_id=span.trace_id,
         span_id=span.span_id,
         started_at=span.started_at,
-        ended_at=span.ended_at,
+        ended_at=span.ended_at or span.started_at,  # a span that was never ended is told when it began
         service=service,
         dialect=dialect_of(span),
         content=_content(span, fields, said, outputs, stream, output_tokens),

@@ -90,7 +90,9 @@ def _attempt(decode: Callable[[bytes, int], list[_T]], value: bytes, depth_max: 
         return Undecodable(error.reason, error.detail)
     except DecodeError:
         deep = protobuf_too_deep(value)
-        return Undecodable(*((RejectReason.TOO_DEEP, "nested messages") if deep else (RejectReason.BAD_PROTOBUF, "")))
+        if deep:
+            return Undecodable(RejectReason.TOO_DEEP, "nested messages")
+        return Undecodable(RejectReason.BAD_PROTOBUF, "neither an OTLP request in protobuf nor an object of JSON")
     except msgspec.ValidationError as error:
         return Undecodable(RejectReason.WRONG_TYPE, str(error)[:200])
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

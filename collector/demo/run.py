@@ -177,7 +177,7 @@ def _notes(config: Config, daemon: Daemon, endpoint: str, fresh: bool) -> list[s
     return [
         f"data       {config.data} ({state})",
         f"send OTLP  OTEL_EXPORTER_OTLP_ENDPOINT={endpoint}  (http/protobuf or http/json)",
-        f"pages      {web}/  {web}/metrics  {web}/healthz  {web}/readyz",
+        f"pages      {web}/  {web}/evidence  {web}/metrics",
         f'ask        assay sql --data {config.data} "{SQL}"',
         "stop       Ctrl-C; the next start goes on from there",
     ]

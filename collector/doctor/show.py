@@ -74,8 +74,10 @@ def show(facts: Facts, found: list[Finding], console: Console) -> None:
         table.add_row(*(escape(cell) for cell in _cells(each)))
     if facts.services:
         console.print(table)
-    else:
+    elif facts.records:
         console.print("no LLM telemetry found: is this the topic that the Collector's kafkaexporter writes to?")
+    else:
+        console.print("there is nothing to look at: the topics are empty, or were not read in time (--seconds)")
     for finding in found:
         where = f"{finding.service} ({finding.dialect}): " if finding.service else ""
         style = _STYLE[finding.severity]

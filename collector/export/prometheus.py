@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
@@ -16,8 +17,8 @@ from prometheus_client.utils import floatToGoString
 from collector import catalog
 from collector.catalog import CRITICAL_AT, WARN_AT, Metric, MetricType
 from collector.delta import SCORE_SCALE, Delta
-from collector.export import deltas
-from collector.export.series import Exemplars, Histograms, Ints, Key, Keys, Scalars, label_key
+from collector.export import deltas, exposition
+from collector.export.series import Exemplars, HistogramCopy, Histograms, Ints, Key, Keys, Scalars, label_key
 
 SERIES_MAX = 20_000
 
@@ -47,9 +48,8 @@ class Exporter(Collector):
                 self._histograms[metric.name] = Histograms(metric, keys, scale=scale, exemplars=metric.durable)
             else:
                 self._scalars[metric.name] = Scalars(metric, keys)
-        self.registry = CollectorRegistry(auto_describe=False)
-        self.registry.register(self)
-        ProcessCollector(registry=self.registry)
+        self._process = CollectorRegistry(auto_describe=False)
+        ProcessCollector(registry=self._process)
 
     def add(self, metric: str, value: float = 1.0, /, **labels: str) -> None:
         """Raise a counter; ValueError for a metric that only deltas may raise, and for a fall."""
@@ -112,13 +112,17 @@ class Exporter(Collector):
     def render(self, accept: str = "") -> tuple[bytes, str]:
         """The exposition and its content type: OpenMetrics with exemplars where ``accept`` asks for it, else text."""
         encode, content_type = choose_encoder(accept)
-        return encode(self.registry), content_type
+        openmetrics = content_type.startswith("application/openmetrics-text")
+        scalars, histograms = self._snapshot()
+        lines = [
+            *chain.from_iterable(exposition.scalars(*each, openmetrics=openmetrics) for each in scalars),
+            *chain.from_iterable(exposition.histogram(*each, openmetrics=openmetrics) for each in histograms),
+        ]
+        return "".join(lines).encode() + encode(self._process), content_type
 
     def collect(self) -> Iterator[Family]:
         """Every family, also those without a series yet; one consistent moment."""
-        with self._lock:
-            scalars = [(entry.metric, entry.snapshot()) for entry in self._scalars.values()]
-            histograms = [(entry.metric, entry.snapshot()) for entry in self._histograms.values()]
+        scalars, histograms = self._snapshot()
         for metric, values in scalars:
             family = _family(metric)
             for key, value in values:
@@ -136,6 +140,11 @@ class Exporter(Collector):
                 family.add_sample(f"{metric.name}_count", labels, cumulative[row][-1])
                 family.add_sample(f"{metric.name}_sum", labels, float(copy.sums[row]))
             yield family
+
+    def _snapshot(self) -> tuple[list[tuple[Metric, list[tuple[Key, float]]]], list[tuple[Metric, HistogramCopy]]]:
+        with self._lock:
+            scalars = [(entry.metric, entry.snapshot()) for entry in self._scalars.values()]
+            return scalars, [(entry.metric, entry.snapshot()) for entry in self._histograms.values()]
 
     def _overflowed(self, metric: str) -> None:
         self._scalars[catalog.SERIES_OVERFLOWED.name].add((metric,), 1.0)

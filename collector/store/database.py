@@ -213,9 +213,18 @@ def explain(error: duckdb.Error) -> StoreError | None:
         return StoreError(f"no room for the view: {text}")
     if "permission denied" in low or "read-only file system" in low:
         return StoreError(f"the view cannot be written: {text}")
-    if isinstance(error, _DAMAGED):
+    if isinstance(error, _DAMAGED) or "corrupt database file" in low:
         return StoreDamagedError(f"the view is damaged: {type(error).__name__}: {text}")
     return None
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """For a file that is read as it lies, without a Database: what DuckDB raises becomes a StoreError."""
+    try:
+        yield
+    except duckdb.Error as error:
+        raise explain(error) or StoreError(_line(error)) from error
 
 
 def _line(error: duckdb.Error) -> str:

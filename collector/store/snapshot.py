@@ -11,7 +11,7 @@ from typing import Any
 
 import duckdb
 
-from collector.store.database import OFFLINE, StoreBusyError, StoreError, explain, rows_of
+from collector.store.database import OFFLINE, StoreBusyError, StoreDamagedError, StoreError, explain, explained, rows_of
 from collector.store.drift import refresh_drift
 from collector.store.session import make_views
 from collector.store.store import Store
@@ -86,6 +86,8 @@ class Snapshots:
             failure = explain(error) or StoreError(str(error))
             if isinstance(failure, StoreBusyError):
                 return None
+            if isinstance(failure, StoreDamagedError):
+                failure = StoreDamagedError(f"{failure}; a daemon that starts builds it again from the chain")
             raise failure from error
         return self._finish(part)
 
@@ -116,19 +118,29 @@ class Snapshots:
 def export(snapshot: Path, base: Path, output: Path) -> None:
     """Copy a snapshot with its calls to a file that stands alone, or each view to Parquet in a folder.
 
-    ``base`` is where the call objects lie. An existing file is an error: FileExistsError.
+    ``base`` is where the call objects lie. An existing file is an error: FileExistsError; in a folder, what an earlier
+    export left is replaced. StoreError where something cannot be read or written.
     """
-    with duckdb.connect(config=dict(OFFLINE)) as connection:
-        connection.execute(f"ATTACH '{_literal(snapshot)}' AS source (READ_ONLY)")
-        if output.suffix == ".duckdb":
-            _export_file(connection, base, output)
-        else:
-            connection.execute("USE source")
-            make_views(connection, f"{base}/")
-            output.mkdir(parents=True, exist_ok=True)
-            for name in VIEWS:
-                target = _literal(output / f"{name}.parquet")
-                connection.execute(f"COPY (FROM {name}) TO '{target}' (FORMAT parquet, COMPRESSION zstd)")
+    try:
+        with explained(), duckdb.connect(config=dict(OFFLINE)) as connection:
+            connection.execute(f"ATTACH '{_literal(snapshot)}' AS source (READ_ONLY)")
+            if output.suffix == ".duckdb":
+                _export_file(connection, base, output)
+            else:
+                _export_folder(connection, base, output)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise StoreError(f"{output}: {error.strerror}") from error
+
+
+def _export_folder(connection: duckdb.DuckDBPyConnection, base: Path, output: Path) -> None:
+    connection.execute("USE source")
+    make_views(connection, f"{base}/")
+    output.mkdir(parents=True, exist_ok=True)
+    for name in VIEWS:
+        target = _literal(output / f"{name}.parquet")
+        connection.execute(f"COPY (FROM {name}) TO '{target}' (FORMAT parquet, COMPRESSION zstd)")
 
 
 def _export_file(connection: duckdb.DuckDBPyConnection, base: Path, output: Path) -> None:

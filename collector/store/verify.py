@@ -14,7 +14,7 @@ from collector.config import Config
 from collector.delta import DeltaError, Stream
 from collector.drift import log as drift
 from collector.rollup import Thresholds
-from collector.store.database import OFFLINE, rows_of
+from collector.store.database import OFFLINE, explained, rows_of
 from collector.store.driftlog import apply_records
 from collector.store.materialise import Objects, batches
 from collector.store.store import Store
@@ -95,10 +95,12 @@ class Verifiable(Objects, drift.Objects, Protocol):
 def verify(chain: Verifiable, config: Config, view: Path | None, scratch: Path) -> Report:
     """Walk every chain, then rebuild in ``scratch`` what the snapshot ``view`` holds, and compare; None: only walk.
 
-    Errors of the object store pass through; a damaged object is a problem of the report.
+    Errors of the object store pass through; a damaged object is a problem of the report. StoreError for a snapshot
+    that cannot be read.
     """
     report = Report()
-    live = _Live.read(view) if view is not None else None
+    with explained():
+        live = _Live.read(view) if view is not None else None
     rebuilt = Store(config, path=scratch / "rebuilt.duckdb", thresholds=live.thresholds if live else None)
     try:
         for stream in chain.streams():
@@ -126,7 +128,8 @@ def verify(chain: Verifiable, config: Config, view: Path | None, scratch: Path) 
     finally:
         rebuilt.close()
     if view is not None:
-        _compare(view, rebuilt.database.path, report)
+        with explained():
+            _compare(view, rebuilt.database.path, report)
     return report
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import obstore
 import pytest
@@ -175,38 +175,39 @@ def test_a_winner_that_was_merged_away_meanwhile_is_a_reason_to_try_again(monkey
         chain.append(build.delta(0, 5))
 
 
-def test_a_request_is_repeated_as_often_as_the_settings_say(tmp_path):
-    asked = []
+class Failing(BaseHTTPRequestHandler):
+    """A bucket whose requests all fail, and are counted."""
 
-    class Failing(BaseHTTPRequestHandler):
-        def do_GET(self):
-            asked.append(self.path)
-            self.send_error(500)
+    asked = 0
 
-        def log_message(self, *_): ...
+    def do_PUT(self):
+        type(self).asked += 1
+        self.send_response(500)
+        self.send_header("content-length", "0")
+        self.end_headers()
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Failing) as server:
+    def log_message(self, *_):
+        """Nothing."""
+
+
+@pytest.mark.parametrize("retries", [0, 2])
+def test_a_request_that_fails_is_repeated_as_often_as_is_said_and_told_on_one_line(monkeypatch, retries):
+    monkeypatch.setattr(Failing, "asked", 0)
+    with HTTPServer(("127.0.0.1", 0), Failing) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        (tmp_path / "key").write_text("assay")
-        secret = {"file": tmp_path / "key"}
-        chain = open_chain(
-            Config.model_validate(
-                {
-                    "source": {"otlp": {}},
-                    "chain": {
-                        "url": "s3://bucket/chain",
-                        "retries_max": 2,
-                        "s3_endpoint": f"http://127.0.0.1:{server.server_port}",
-                        "s3_region": "us-east-1",
-                        "s3_access_key_id": secret,
-                        "s3_secret_access_key": secret,
-                        "s3_allow_http": True,
-                    },
-                }
-            )
-        )
-        with pytest.raises(ChainError, match="object store"):
-            chain.streams()
+        settings = {
+            "url": "s3://bucket/chain",
+            "s3_endpoint": f"http://127.0.0.1:{server.server_port}",
+            "s3_allow_http": True,
+            "s3_access_key_id": {"env": "KEY"},
+            "s3_secret_access_key": {"env": "KEY"},
+            "retries_max": retries,
+        }
+        chain = open_chain(Config.model_validate({"source": {"otlp": {}}, "chain": settings}), {"KEY": "x"})
+
+        with pytest.raises(ChainError) as told:
+            chain.append(build.delta(0, 3))
         server.shutdown()
 
-    assert len(asked) == 3
+    assert Failing.asked == 1 + retries
+    assert "\n" not in str(told.value)

@@ -38,6 +38,15 @@ class Recorder(Silent):
         self.calls += delta.calls.num_rows
 
 
+class Slow(HashSuite):
+    """Takes its time for every call that it may not leave out."""
+
+    def score(self, exchanges, shed=None):
+        left = len(exchanges) - (0 if shed is None else int((shed > 0).sum()))
+        time.sleep(0.004 * left)
+        return super().score(exchanges, shed)
+
+
 @pytest.fixture
 def log():
     log = FakeLog()
@@ -45,7 +54,13 @@ def log():
     return log
 
 
-def pipeline(log: FakeLog, chain: Chain, suite: HashSuite | None = None, shedding: Shedding | None = None) -> Pipeline:
+def pipeline(
+    log: FakeLog,
+    chain: Chain,
+    suite: HashSuite | None = None,
+    shedding: Shedding | None = None,
+    batch_calls_max: int = 256,
+) -> Pipeline:
     source = FakeSource(log, assigned=log.partitions)
     source.start()
     telemetry = Recorder()
@@ -73,6 +88,7 @@ def pipeline(log: FakeLog, chain: Chain, suite: HashSuite | None = None, sheddin
         clock=time.time,
         shedding=shedding,
         poll_seconds=0.01,
+        batch_calls_max=batch_calls_max,
     )
 
 
@@ -125,6 +141,26 @@ def test_a_drain_commits_what_is_scored_and_the_next_owner_goes_on(log):
     assert counted(chain) == 100
 
 
+def test_a_drain_that_is_cut_short_commits_what_is_scored_and_the_next_owner_scores_the_rest_once(log):
+    chain = Chain(MemoryStore())
+    produce(log, 400)
+    first = pipeline(log, chain, Slow(), batch_calls_max=10)
+    first.start()
+    eventually(lambda: counted(chain) > 0)
+    first.cut_short()
+    assert first.join(1.0)  # scoring the rest would take longer
+    scored_first = counted(chain)
+    second = pipeline(log, chain)
+    second.start()
+    eventually(lambda: counted(chain) == 400)
+    second.drain()
+
+    assert second.join(10)
+    assert first.failure is None
+    assert scored_first < 400
+    assert counted(chain) == 400
+
+
 def test_an_outage_of_the_store_loses_nothing(log, monkeypatch):
     chain = Chain(MemoryStore())
     append, left = chain.append, [3]
@@ -147,6 +183,30 @@ def test_an_outage_of_the_store_loses_nothing(log, monkeypatch):
     assert running.chain_up
 
 
+def test_a_partition_that_cannot_be_opened_is_told_once_and_opened_when_it_can(log, monkeypatch, caplog):
+    chain = Chain(MemoryStore())
+    head, left = chain.head, [4]
+
+    def failing(*arguments):
+        if left[0]:
+            left[0] -= 1
+            raise ChainError("away")
+        return head(*arguments)
+
+    monkeypatch.setattr(chain, "head", failing)
+    monkeypatch.setattr("collector.intake.OPEN_RETRY_SECONDS", 0.01)
+    produce(log, 50)
+    running = pipeline(log, chain)
+    running.start()
+    eventually(lambda: counted(chain) == 50)
+    running.drain()
+
+    assert running.join(10)
+    assert [record.getMessage().partition(",")[0] for record in caplog.records if record.levelname == "WARNING"] == [
+        "cannot open otlp_spans/0"
+    ]
+
+
 def test_a_stage_that_breaks_its_promise_stops_everything_before_the_chain_moves(log):
     class Broken(HashSuite):
         def score(self, exchanges, shed=None):
@@ -164,21 +224,11 @@ def test_a_stage_that_breaks_its_promise_stops_everything_before_the_chain_moves
     assert chain.streams() == []
 
 
-class Slow(HashSuite):
-    """Takes its time for every call that it may not leave out."""
-
-    def score(self, exchanges, shed=None):
-        left = len(exchanges) - (0 if shed is None else int((shed > 0).sum()))
-        time.sleep(0.004 * left)
-        return super().score(exchanges, shed)
-
-
 def test_behind_its_bound_it_sheds_whole_traces_counts_every_call_and_ends_shedding_with_the_lag(log):
     config = OverloadConfig(lag_seconds_max=1, drain_seconds=0.001, step_seconds=0.05, calm_seconds=0.2, keep_ratio=0.3)
     chain = Chain(MemoryStore())
     produce(log, 600)
-    running = pipeline(log, chain, Slow(), Shedding(config=config, steps=1))
-    running.slice_calls_max = 20
+    running = pipeline(log, chain, Slow(), Shedding(config=config, steps=1), batch_calls_max=20)
     running.start()
     eventually(lambda: running.shedding.level > 0)
     eventually(lambda: running.telemetry.calls == 600)

@@ -248,7 +248,7 @@ def test_only_where_the_store_answers_is_a_lag_a_reason_to_shed(chain_up: bool) 
     log.create("otlp_spans", Kind.TRACES, 1)
     shedding = Shedding(config=CONFIG, steps=2)
     running = pipeline(log, Chain(MemoryStore()), shedding=shedding)
-    running.intake.time.now, running.chain_up = 1.0, chain_up
+    running.intake.time.now, running.trouble = 1.0, "" if chain_up else "away"
 
     for now in range(1_000, 2_000, 10):
         running.clock = lambda now=now: float(now)

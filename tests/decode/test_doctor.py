@@ -149,6 +149,12 @@ def test_a_trace_spread_over_partitions_without_keys_is_found() -> None:
     assert "records without keys" not in diagnose(traces(CHAT, key=b"k"), traces(CHAT, key=b"k", partition=1))
 
 
+def test_a_few_records_without_a_key_are_log_records_that_belong_to_no_trace() -> None:
+    found = diagnose(traces(CHAT, key=b"k"), traces(CHAT, key=b"k", partition=1), traces(CHAT, partition=1))
+
+    assert "records without keys" not in found
+
+
 def test_topics_with_different_numbers_of_partitions_are_found() -> None:
     facts = examine([traces(CHAT), logs(WireEvent(name="gen_ai.choice"))], LIMITS)
     add_partitions(facts, {Partition("otlp_spans", number): Kind.TRACES for number in range(4)})

@@ -24,11 +24,14 @@ from collector.records import Anchor, LLMCall, RejectReason
 from tests.decode.test_dialects import SPELLINGS
 from tests.decode.wire import (
     CHAT,
+    EPOCH,
     LIMITS,
+    SECOND,
     TOPIC,
     WireEvent,
     WireSpan,
     as_json,
+    calls,
     logs_message,
     put,
     traces_message,
@@ -277,6 +280,13 @@ def test_times_beyond_63_bits_are_held_at_the_edge() -> None:
     message.resource_spans[0].scope_spans[0].spans[0].end_time_unix_nano = (1 << 64) - 1
 
     assert decoded(message.SerializeToString())[0].ended_at == (1 << 63) - 1
+
+
+def test_a_span_without_an_end_is_told_when_it_began_and_has_no_duration() -> None:
+    (call,) = calls(CHAT.but(start=5.0, end=-EPOCH / SECOND))
+
+    assert call.ended_at == call.started_at == EPOCH + 5 * SECOND
+    assert call.latency_seconds is None
 
 
 def test_only_events_that_speak_of_calls_are_kept() -> None:

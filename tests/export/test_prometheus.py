@@ -8,10 +8,13 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 from prometheus_client.samples import Sample
@@ -253,6 +256,46 @@ def test_no_label_value_breaks_either_format(value: str) -> None:
         assert len(errors) == 1
         assert len(errors[0]) <= 120
         assert errors[0].isprintable()
+
+
+@given(
+    hostile,
+    st.lists(st.tuples(st.sampled_from(['a"b\\c\nd', "shop", ""]), st.integers(0, 1_000_000)), min_size=1, max_size=30),
+    st.floats(0, 1e12) | st.integers(0, 10**9),
+)
+def test_the_exposition_is_what_prometheus_client_would_write(
+    word: str, scored: list[tuple[str, int]], number: float
+) -> None:
+    exporter = Exporter()
+    calls = [
+        {"service": service, "s_toxicity_output": score, "latency_us": score * 1_000, "input_tokens": score}
+        for service, score in scored
+    ]
+    exporter.count_delta(delta(calls))
+    exporter.add("assay_signal_failures_total", number, signal="toxicity", error=word)
+    exporter.add("assay_append_bytes_total", number)
+    exporter.set("assay_store_bytes", number)
+    exporter.observe("assay_stage_seconds", number, stage="intake")
+    exporter.observe("assay_batch_calls", number)
+
+    for accept in (OPENMETRICS, ""):
+        assert exporter.render(accept)[0].decode().startswith(as_the_client_writes(exporter, accept))
+
+
+def test_a_bucket_of_over_a_million_is_written_as_prometheus_client_would() -> None:
+    exporter = Exporter()
+    values = np.full(1_200_000, 300_000)
+
+    exporter.observe_batch("assay_toxicity_score", [("shop", "m-1", "output")], np.zeros_like(values), values)
+
+    for accept in (OPENMETRICS, ""):
+        assert exporter.render(accept)[0].decode().startswith(as_the_client_writes(exporter, accept))
+
+
+def as_the_client_writes(exporter: Exporter, accept: str) -> str:
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(exporter)
+    return choose_encoder(accept)[0](registry).decode().removesuffix("# EOF\n")
 
 
 def test_no_created_series_and_exemplars_only_in_openmetrics() -> None:

@@ -202,6 +202,7 @@ materialiser.store.close()
         (duckdb.FatalException("database has been invalidated: No space left on device"), StoreError),
         (duckdb.IOException("Cannot open file: Permission denied"), StoreError),
         (duckdb.IOException("Corrupt database file: computed checksum"), StoreDamagedError),
+        (duckdb.Error("Corrupt database file: computed checksum"), StoreDamagedError),  # DuckDB 2 has no class for it
         (duckdb.FatalException("database has been invalidated"), StoreDamagedError),
         (duckdb.BinderException("no such column"), type(None)),
     ],

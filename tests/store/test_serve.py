@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from collector.chain import ChainError, open_chain
+from collector.config import Config
+from collector.export.prometheus import Exporter
 from collector.serve import Server
 from collector.telemetry import Silent
 from tests.core.build import NOON
-from tests.store.build import config
+from tests.store.build import config, fill
 
 
 class Tasks(Silent):
@@ -60,3 +64,21 @@ def test_jobs_are_due_at_once_where_the_clock_was_turned_back(server, clock):
 
     (due,) = [job.next_run_time for job in server._jobs.get_jobs()]
     assert (waiting - due).total_seconds() == pytest.approx(3_600, abs=60)
+
+
+def test_the_first_calls_are_published_at_once_and_not_when_the_job_is_due(tmp_path):
+    settings = Config.model_validate(
+        {"source": {"otlp": {}}, "data": tmp_path, "store": {"snapshot_seconds": 3_600, "materialise_seconds": 0.05}}
+    )
+    chain = open_chain(settings)
+    serving = Server(chain=chain, config=settings, telemetry=Exporter(), clock=time.time)
+    serving.start()
+    fill(chain)
+    deadline = time.monotonic() + 30
+    while serving.snapshots.newest() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+    published = serving.snapshots.newest()
+    serving.close()
+
+    assert published is not None

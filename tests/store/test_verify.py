@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 from dataclasses import replace
 
@@ -165,11 +166,63 @@ def test_sql_tells_that_rows_were_cut(data, capsysbinary):
     assert "only the first 2 rows" in err
 
 
-def test_without_a_daemon_there_is_no_snapshot_and_it_says_so(tmp_path, capsysbinary):
+@pytest.mark.parametrize(("folder", "told"), [("", "holds no snapshot yet"), ("nothing", "there is no folder")])
+def test_without_a_daemon_there_is_no_snapshot_and_it_says_so(tmp_path, capsysbinary, folder, told):
     for command in (["sql", "SELECT 1"], ["snapshot", "--output", tmp_path / "x.duckdb"]):
-        status, _, err = assay(capsysbinary, command[0], "--data", tmp_path / "nothing", *command[1:])
+        status, _, err = assay(capsysbinary, command[0], "--data", tmp_path / folder, *command[1:])
+
         assert status == 1
-        assert "holds no snapshot yet" in err
+        assert told in err
+
+
+def test_verify_without_a_snapshot_says_that_nothing_was_compared_and_nothing_is_wrong(data, capsysbinary):
+    folder, _ = data
+    (folder / FILE).unlink()
+
+    status, out, err = assay(capsysbinary, "verify", "--data", folder)
+
+    assert status == 1
+    assert out.endswith("the chain balances\n")
+    assert "WRONG" not in out
+    assert "no view was compared" in err
+
+
+@pytest.mark.parametrize("command", [["sql", "SELECT 1"], ["verify"], ["snapshot", "--output", "x.duckdb"]])
+def test_what_is_damaged_is_told_on_one_line(data, capsysbinary, monkeypatch, command):
+    folder, _ = data
+    monkeypatch.chdir(folder)
+    published = Snapshots(folder, kept=2).adopt(folder / FILE)
+    damaged = bytearray(published.path.read_bytes())
+    damaged[8_192:20_000] = bytes(len(damaged[8_192:20_000]))
+    published.path.write_bytes(damaged)
+
+    status, _, err = assay(capsysbinary, command[0], "--data", folder, *command[1:])
+
+    assert status == 1
+    assert err.startswith(f"assay {command[0]}: ")
+    assert err.count("\n") == 1
+
+
+def test_a_damaged_file_of_a_stopped_daemon_is_told_with_its_remedy(data, capsysbinary):
+    folder, _ = data
+    os.truncate(folder / FILE, 5_000)
+
+    status, _, err = assay(capsysbinary, "sql", "--data", folder, "SELECT 1")
+
+    assert status == 1
+    assert "a daemon that starts builds it again" in err
+
+
+def test_a_snapshot_that_cannot_be_written_is_told_on_one_line(data, tmp_path, capsysbinary):
+    folder, _ = data
+    (tmp_path / "taken").write_text("")
+
+    for output in (tmp_path / "taken" / "x.duckdb", tmp_path / "taken" / "folder"):
+        status, _, err = assay(capsysbinary, "snapshot", "--data", folder, "--output", output)
+
+        assert status == 1
+        assert err.startswith("assay snapshot: ")
+        assert err.count("\n") == 1
 
 
 def test_snapshot_copies_to_a_file_and_never_over_one(data, tmp_path, capsysbinary):
