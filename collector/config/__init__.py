@@ -22,6 +22,7 @@ from collector.config.sections import (
     TelemetryConfig,
     TlsConfig,
 )
+from collector.config.snippets import SnippetsConfig
 
 __all__ = [
     "AccessConfig",
@@ -43,6 +44,7 @@ __all__ = [
     "SaslConfig",
     "Secret",
     "SignalsConfig",
+    "SnippetsConfig",
     "SourceConfig",
     "SqlConfig",
     "StoreConfig",

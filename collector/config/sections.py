@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from pathlib import Path
 from typing import Annotated, Literal
@@ -19,6 +20,7 @@ from collector.config.base import (
 )
 from collector.config.base import Section as _Section
 from collector.config.judging import BaselineConfig, DriftConfig, OverloadConfig, SignalsConfig
+from collector.config.snippets import SnippetsConfig
 
 
 class SaslConfig(_Section):
@@ -235,6 +237,7 @@ class SqlConfig(_Section):
 
 class EvidenceConfig(_Section):
     access: AccessConfig = AccessConfig()
+    snippets: SnippetsConfig = SnippetsConfig()
     trace_url: str | None = None
     """Where a trace is shown, such as `https://jaeger.example/trace/{trace_id}`; `{span_id}` is filled in as well."""
 
@@ -257,6 +260,14 @@ class MetricsConfig(_Section):
     """TLS, client certificates and users, in the format of Prometheus' exporter-toolkit; read again when it changes."""
     requests_per_second_max: Count = 50
     """Requests of one address a second, and four times as many at once; beyond: 429."""
+
+    @property
+    def local(self) -> bool:
+        """Whether only this machine can ask."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
 
 
 class EvaluationsConfig(_Section):
@@ -334,6 +345,33 @@ class Config(_Section):
             raise ValueError(f"export.evaluations.topic: Assay reads {topic} itself; choose another")
         return self
 
+    @model_validator(mode="after")
+    def _snippets_have_readers(self) -> Config:
+        access = self.evidence.access
+        if self.role == "score" or not self.evidence.snippets.enabled or self.metrics.local:
+            return self
+        if access.users_file is None and access.bearer_token is None:
+            raise ValueError(
+                f"evidence.snippets keeps text that nobody may see: with metrics.host {self.metrics.host} others than "
+                "this machine can ask, so set evidence.access.users_file or .bearer_token"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _snippets_lie_apart(self) -> Config:
+        chain, snippets = (
+            url.rstrip("/") if "://" in url else str(Path(url).absolute())
+            for url in (self.chain_url, self.snippets_url)
+        )
+        if f"{snippets}/".startswith(f"{chain}/"):
+            raise ValueError("evidence.snippets.url: not below chain.url, where analysts' SQL may read")
+        return self
+
     @property
     def chain_url(self) -> str:
         return self.chain.url or str(self.data / "chain")
+
+    @property
+    def snippets_url(self) -> str:
+        """Never below the chain's: what analysts may read begins there."""
+        return self.evidence.snippets.url or f"{self.chain_url.rstrip('/')}-snippets"

@@ -21,6 +21,7 @@ from starlette.routing import BaseRoute, Route
 from collector import catalog
 from collector.evidence import Evidence
 from collector.export.web import asked, charts
+from collector.export.web.texts import Kept, pieces
 from signals.cards import card
 
 log = logging.getLogger(__name__)
@@ -45,13 +46,17 @@ TRACE_ID = re.compile(r"[0-9a-f]{32}")
 
 
 def evidence_routes(
-    evidence: Callable[[], Evidence | None], clock: Callable[[], float], trace_url: str | None
+    evidence: Callable[[], Evidence | None],
+    clock: Callable[[], float],
+    trace_url: str | None,
+    kept: Kept | None = None,
 ) -> Sequence[BaseRoute]:
     """``evidence`` is None until the store is open.
 
     ``trace_url`` is a template with ``{trace_id}`` and, if it likes, ``{span_id}``; None: ids without a link.
+    ``kept`` are excerpts of the calls' texts; None: there are none.
     """
-    pages = _Pages(evidence, clock, trace_url)
+    pages = _Pages(evidence, clock, trace_url, kept)
     return [
         Route(catalog.EVIDENCE_PATH, pages.evidence),
         Route(catalog.RUNBOOKS_PATH, pages.runbooks),
@@ -61,11 +66,16 @@ def evidence_routes(
 
 class _Pages:
     def __init__(
-        self, evidence: Callable[[], Evidence | None], clock: Callable[[], float], trace_url: str | None
+        self,
+        evidence: Callable[[], Evidence | None],
+        clock: Callable[[], float],
+        trace_url: str | None,
+        kept: Kept | None,
     ) -> None:
         self._evidence = evidence
         self._clock = clock
         self._trace_url = trace_url
+        self._kept = kept
 
     async def evidence(self, request: Request) -> Response:
         """Worst calls, the slice to blame, before and after: for one signal, or all at a glance."""
@@ -127,6 +137,7 @@ class _Pages:
             start=start,
             bars=charts.bars(report.distribution, report.distribution_before),
             trace=self._trace,
+            shown=self._kept.show(report) if self._kept else None,
             **shared,
         )
 
@@ -165,7 +176,7 @@ def _templates() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"share": _share, "number": _number, "utc": _utc, "known": _known}
+    environment.filters |= {"share": _share, "number": _number, "utc": _utc, "known": _known, "pieces": pieces}
     environment.globals |= {
         "box": (charts.WIDTH, charts.HEIGHT),
         "spark_box": (charts.SPARK_WIDTH, charts.SPARK_HEIGHT),
