@@ -22,7 +22,7 @@ class SnippetsConfig(_Section):
     """Characters of one text that are kept."""
     calls_per_minute_max: Annotated[int, Field(ge=1, le=100)] = 5
     """So many of a minute's worst calls, for each signal, side, service and model."""
-    per_minute_max: Annotated[int, Field(ge=1, le=10_000)] = 120
+    per_minute_max: Annotated[int, Field(ge=1, le=10_000)] = 240
     """Excerpts that one process keeps in a minute; further calls get none."""
     bytes_max: Annotated[int, Field(ge=1 << 20)] = 1 << 30
     """Of all that is kept; beyond, the oldest hours go before their time."""

@@ -53,6 +53,8 @@ def demo_config(options: Options, environ: Mapping[str, str]) -> Config:
         "store.snapshot_seconds": 10.0,
         "evidence.snippets.enabled": True,
         "evidence.snippets.ttl_hours": SNIPPET_HOURS,
+        "evidence.snippets.calls_per_minute_max": 20,  # an incident of a minute or two
+        "evidence.snippets.per_minute_max": 2_000,
         "baseline.current_minutes": 10,
         "baseline.baseline_hours": 2,
         "baseline.calls_min": 20,

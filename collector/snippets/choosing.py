@@ -22,6 +22,7 @@ from signals.types import ScoreColumn
 
 MINUTES_MAX = 15  # of calls' own time that are remembered at once
 SLICES_MAX = 2_000  # of a minute; calls of further ones get no snippet
+SHARED = 0.5  # of the budget is left to slices that have few: the more one has, the more must be left for another
 AHEAD_SECONDS_MAX = 60.0  # a call stamped further ahead of the clock would be kept too long
 
 _Slice = tuple[str, str, str]  # column, service, model
@@ -81,18 +82,18 @@ class Chooser:
             return self._drop(SnippetDrop.OFF_CLOCK)
         if ended + self.config.ttl_hours * 3_600 <= now:
             return self._drop(SnippetDrop.EXPIRED)
-        slices = self._minute(int(ended // 60))
-        worst = slices.get((column, call.service, call.request_model or call.response_model or ""))
-        full = worst is not None and len(worst) >= self.config.calls_per_minute_max
-        if worst is not None and full and rank >= worst[-1]:
+        slices, most = self._minute(int(ended // 60)), self.config.calls_per_minute_max
+        place = (column, call.service, call.request_model or call.response_model or "")
+        worst = slices.get(place, [])
+        if len(worst) == most and rank >= worst[-1]:
             return False
-        if self._left < 1 or (worst is None and len(slices) >= SLICES_MAX):
+        needed = 1 + SHARED * self.config.per_minute_max * len(worst) / most
+        if self._left < needed or (not worst and len(slices) >= SLICES_MAX):
             return self._drop(SnippetDrop.BUDGET)
         self._left -= 1
-        if worst is None:
-            worst = slices[column, call.service, call.request_model or call.response_model or ""] = []
+        slices[place] = worst
         insort(worst, rank)
-        del worst[self.config.calls_per_minute_max :]
+        del worst[most:]
         return True
 
     def _minute(self, minute: int) -> dict[_Slice, list[_Rank]]:
