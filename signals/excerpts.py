@@ -22,7 +22,7 @@ from typing import NamedTuple
 from signals.marks import Mark
 from signals.normalise import INVISIBLE, encoded, plain, unseen
 from signals.pii import cover
-from signals.pii.begun import begun
+from signals.pii.begun import begun, last_run
 
 READ_CHARS_MAX = 65_536  # of a text; what lies beyond is never shown
 TAIL_CHARS = 64  # as long as anything with spaces in it that the finders know
@@ -36,7 +36,6 @@ _UNTIDY = re.compile(
     r"|(?P<unknown>[\x00-\x08\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff])"
 )
 _TIDIED = {"nothing": "", "line": "\n", "unknown": "\ufffd"}
-_LAST_RUN = re.compile(r"\S*\s*\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +125,7 @@ class _Edited:
 
 def _end(text: str) -> int:
     """Where what may be shown of a text ends that was cut at its end."""
-    run = _LAST_RUN.search(text)
-    return max(0, min(run.start() if run else len(text), len(text) - TAIL_CHARS))
+    return max(0, min(last_run(text), len(text) - TAIL_CHARS))
 
 
 def _taken(text: str, end: int) -> list[_Edit]:

@@ -30,13 +30,21 @@ _BEGINNINGS = re.compile(
     ).join(("(?:", r")\s*\Z"))
 )
 _TAIL_CHARS = 256  # are looked at, or the last unbroken run where that is longer
-_RUN = re.compile(r"\S*\s*\Z")
+RUN_CHARS_MAX = 2_048  # a longer run is no word: it counts as a beginning, whatever it is
 
 
 def begun(text: str) -> int | None:
     """Where the beginning stands that ends ``text``; None: it ends in nothing of the kind."""
-    run = _RUN.search(text)
-    tail = min(run.start() if run else 0, max(0, len(text) - _TAIL_CHARS))
+    run = last_run(text)
+    if len(text.rstrip()) - run > RUN_CHARS_MAX:
+        return run
+    tail = min(run, max(0, len(text) - _TAIL_CHARS))
     bare = plain(text[tail:])
     found = _BEGINNINGS.search(bare.text)
     return None if found is None else tail + bare.span(*found.span())[0]
+
+
+def last_run(text: str) -> int:
+    """Where the last run of characters without a space begins."""
+    bare = text.rstrip()
+    return len(bare) - len(bare.rsplit(maxsplit=1)[-1]) if bare else 0

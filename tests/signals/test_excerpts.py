@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+import time
 from itertools import pairwise
 
 import pytest
@@ -214,6 +215,20 @@ def test_a_mark_on_a_secret_yields_to_what_stands_for_it() -> None:
 @pytest.mark.parametrize("text", ["", " \n", "\u200b\u202e"])
 def test_of_nothing_there_is_no_excerpt(text: str) -> None:
     assert excerpt(text) is None
+
+
+@pytest.mark.parametrize(
+    "unit",
+    ["x", "x ", "sk-", ".sk-", "1 ", "a@", "\u200b", "e\u0301", "=" * 40 + "\n", "QUFB", "password: ", "[", "\n", "::"],
+)
+def test_no_text_takes_long(unit: str) -> None:
+    text = unit * (READ_CHARS_MAX // len(unit))
+    began = time.process_time()
+
+    for end in ("", " y", "\x00", " \u202e", "-----BEGIN PRIVATE KEY-----"):
+        excerpt(text[: READ_CHARS_MAX - len(end)] + end, 400)
+
+    assert time.process_time() - began < 20  # a quadratic step would take minutes
 
 
 @pytest.mark.parametrize("text", LANGUAGES)
