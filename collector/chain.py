@@ -23,6 +23,7 @@ from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import LocalStore, from_url
 
 from collector import delta as deltas
+from collector import durable
 from collector.config import ChainConfig, Config, ConfigError
 from collector.delta import Delta, Stream
 
@@ -77,26 +78,29 @@ class Chain:
         """Refuse a store that overwrites: without put-if-absent nothing here is exact."""
         path = f"probe/{uuid.uuid4().hex}"
         with _explained("probe"):
-            obstore.put(self._store, path, b"1", mode="create", use_multipart=False)
+            self._put(path, b"1")
             try:
-                obstore.put(self._store, path, b"2", mode="create", use_multipart=False)
-            except AlreadyExistsError:
+                self._put(path, b"2")
+            except FileExistsError:
                 return
             finally:
                 obstore.delete(self._store, path)
         raise ChainError("this object store overwrites where it was told to put only if absent (If-None-Match: *)")
 
     def append(self, delta: Delta) -> Link | Conflict:
-        """Make a delta durable, or learn that its range is taken. Safe to repeat after an error."""
+        """Make a delta durable, or learn that its range is taken. Safe to repeat after an error.
+
+        DeltaError when the winner's object is damaged.
+        """
         footer = delta.footer
         if not footer.start < footer.next:
             raise AssertionError(f"an empty range: {footer.start}..{footer.next}")
         path, data = _plain(footer.stream, footer.start), deltas.encode(delta)
         with _explained(path):
             try:
-                obstore.put(self._store, path, data, mode="create", use_multipart=False)
-            except AlreadyExistsError:
-                winner = self._get(path)
+                self._put(path, data)
+            except FileExistsError:
+                winner = self._winner(path)
                 if winner != data:  # equal bytes: our own earlier attempt, whose answer was lost
                     return Conflict(next=deltas.decode(winner).footer.next)
         return Link(stream=footer.stream, start=footer.start, path=path, delta=delta, size=len(data))
@@ -161,9 +165,9 @@ class Chain:
         data = deltas.encode(delta)
         with _explained(path):
             try:
-                obstore.put(self._store, path, data, mode="create", use_multipart=False)
-            except AlreadyExistsError:
-                delta = deltas.decode(self._get(path))
+                self._put(path, data)
+            except FileExistsError:
+                delta = deltas.decode(self._winner(path))
         return Link(stream=footer.stream, start=footer.start, path=path, delta=delta, size=len(data))
 
     def delete(self, paths: Sequence[str]) -> None:
@@ -185,9 +189,9 @@ class Chain:
         """Put an object that is no delta, if absent; whether it is ours. Safe to repeat after an error."""
         with _explained(path):
             try:
-                obstore.put(self._store, path, data, mode="create", use_multipart=False)
-            except AlreadyExistsError:
-                return self._get(path) == data
+                self._put(path, data)
+            except FileExistsError:
+                return self._winner(path) == data
         return True
 
     def names(self, folder: str) -> list[str]:
@@ -228,6 +232,23 @@ class Chain:
             raise AssertionError(f"{item.path} claims to be {delta.footer.stream.path} at {delta.footer.start}")
         return Link(stream=stream, start=item.start, path=item.path, delta=delta, size=len(data))
 
+    def _put(self, path: str, data: bytes) -> None:
+        """Put an object if absent; FileExistsError where there is one."""
+        if self.root is not None:
+            durable.create(self.root / path, data)  # a directory's own put leaves the disk to the operating system
+            return
+        try:
+            obstore.put(self._store, path, data, mode="create", use_multipart=False)
+        except AlreadyExistsError:
+            raise FileExistsError(path) from None
+
+    def _winner(self, path: str) -> bytes:
+        """The object that was there first; ChainError when it went away meanwhile: merged, or retired."""
+        try:
+            return self._get(path)
+        except FileNotFoundError as error:
+            raise ChainError(f"object store: {path}: was there and is gone") from error
+
     def _get(self, path: str) -> bytes:
         return bytes(obstore.get(self._store, path).bytes())
 
@@ -252,7 +273,14 @@ def _open(url: str, setting: str, chain: ChainConfig, environ: Mapping[str, str]
         root.mkdir(mode=mode, exist_ok=True)
         return Chain(LocalStore(str(root)), root)
     try:
-        return Chain(from_url(url, client_options=_client_options(chain), **_s3(url, chain, environ)))
+        return Chain(
+            from_url(
+                url,
+                client_options={"allow_http": chain.s3_allow_http, "timeout": "60s"},
+                retry_config={"max_retries": chain.retries_max},
+                **_s3(url, chain, environ),
+            )
+        )
     except (BaseError, ValueError) as error:
         raise ConfigError(f"{setting} {url}: {error}") from None
 
@@ -267,10 +295,6 @@ def _s3(url: str, chain: ChainConfig, environ: Mapping[str, str]) -> dict[str, A
         "secret_access_key": chain.s3_secret_access_key and chain.s3_secret_access_key.read(environ).get_secret_value(),
     }
     return {name: value for name, value in given.items() if value is not None}
-
-
-def _client_options(chain: ChainConfig) -> dict[str, Any]:
-    return {"allow_http": chain.s3_allow_http, "timeout": "60s"}
 
 
 def _plain(stream: Stream, start: int) -> str:

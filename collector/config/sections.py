@@ -170,7 +170,7 @@ class ChainConfig(_Section):
     flush_calls_max: Count = 20_000
     """A partition with more waiting is made durable at once."""
     retries_max: Annotated[int, Field(ge=0, le=100)] = 10
-    """Attempts of one request to the object store."""
+    """How often a failed request to the object store is repeated before it counts as failed."""
     s3_endpoint: str | None = None
     """URL of an S3 that is not Amazon's."""
     s3_region: str | None = None

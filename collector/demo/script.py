@@ -39,6 +39,19 @@ WEIGHTS: Mapping[Service, int] = {
     Service.CLAIMS: 5,
 }
 
+PROMPTS: Mapping[Service, str] = {
+    Service.SUPPORT: "support-reply",
+    Service.DOCS: "answer-from-documents",
+    Service.CODE: "code-answer",
+    Service.TUTOR: "explain",
+    Service.CLAIMS: "claim-intake",
+}
+PROMPT_VERSION = 6
+INCIDENT_PROMPT_VERSION = 7
+"""The documentation's prompt in the incident: its answers are no longer bound to the documents."""
+
+TENANTS: Mapping[str, int] = {"harbor-goods": 5, "northlight": 3, "juniper-and-co": 2}  # and their weights
+
 TOXIC_RATIO = 0.7  # of the canary's answers in the incident
 DRIFT_RATIO = 0.85  # of the tutor's questions in the incident
 INVENTED_RATIO = 0.75  # of the documentation answers in the incident
@@ -65,6 +78,9 @@ class Request:
     model: str
     answered_by: str
     provider: str
+    prompt: str
+    prompt_version: int
+    tenant: str
     conversation: str
     topic: str
     messages: tuple[Message, ...]  # in the form of gen_ai.input.messages
@@ -124,6 +140,9 @@ class Script:
             model=model,
             answered_by=answered_by,
             provider=PROVIDERS[model.partition("-")[0]],
+            prompt=PROMPTS[service],
+            prompt_version=INCIDENT_PROMPT_VERSION if incident and service is Service.DOCS else PROMPT_VERSION,
+            tenant=rng.choices(tuple(TENANTS), tuple(TENANTS.values()))[0],
             conversation=self._conversation(service),
             topic=draft.topic,
             messages=self._messages(service, draft),

@@ -174,6 +174,9 @@ def _attributes(request: Request) -> Mapping[str, AttributeValue]:
         "gen_ai.provider.name": request.provider,
         "gen_ai.request.model": request.model,
         "gen_ai.conversation.id": request.conversation,
+        "gen_ai.prompt.name": request.prompt,
+        "gen_ai.prompt.version": str(request.prompt_version),
+        "tenant.id": request.tenant,
         "gen_ai.request.stream": request.ttft_seconds is not None,
     }
     if request.captured:

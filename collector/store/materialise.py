@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Protocol
 
 from collector.delta import DeltaError, Stream
 from collector.store.database import StoreBusyError, StoreDamagedError, StoreError
@@ -19,12 +19,23 @@ _LOOK_EVERY = 60  # idle steps between two looks whether a stream's place in the
 _BACKOFF_STEPS_MAX = 32
 
 
+class Named(Protocol):
+    """An object of a chain by its name alone; collector.chain.Object is one."""
+
+    @property
+    def start(self) -> int: ...
+    @property
+    def next(self) -> int | None: ...
+    @property
+    def path(self) -> str: ...
+
+
 class Objects(Protocol):
     """A chain as the store reads it; collector.chain.Chain is one."""
 
     def streams(self) -> Sequence[Stream]: ...
     def walk(self, stream: Stream, start: int | None = None) -> Iterator[Applicable]: ...
-    def objects(self, stream: Stream, since: int = 0) -> Sequence[Any]: ...
+    def objects(self, stream: Stream, since: int = 0) -> Sequence[Named]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import obstore
 import pytest
 from obstore.store import LocalStore, MemoryStore
 
-from collector.chain import Chain, ChainError, Conflict, Link
+from collector.chain import Chain, ChainError, Conflict, Link, open_chain
+from collector.config import Config
 from collector.delta import DeltaError, Stream, encode
 from tests.core import build
 
@@ -125,3 +127,54 @@ def test_a_store_that_is_away_is_a_chain_error(tmp_path):
 
     with pytest.raises(ChainError, match="object store"):
         chain.append(build.delta(0, 2))
+
+
+def test_a_winner_that_was_merged_away_meanwhile_is_a_reason_to_try_again(monkeypatch):
+    chain = Chain(MemoryStore())
+    chain.append(build.delta(0, 7))
+    get = obstore.get
+
+    def swept(store, path):
+        obstore.delete(store, path)
+        return get(store, path)
+
+    monkeypatch.setattr("collector.chain.obstore.get", swept)
+    with pytest.raises(ChainError, match="is gone"):
+        chain.append(build.delta(0, 5))
+
+
+def test_a_request_is_repeated_as_often_as_the_settings_say(tmp_path):
+    asked = []
+
+    class Failing(BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            self.send_error(500)
+
+        def log_message(self, *_): ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Failing) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        (tmp_path / "key").write_text("assay")
+        secret = {"file": tmp_path / "key"}
+        chain = open_chain(
+            Config.model_validate(
+                {
+                    "source": {"otlp": {}},
+                    "chain": {
+                        "url": "s3://bucket/chain",
+                        "retries_max": 2,
+                        "s3_endpoint": f"http://127.0.0.1:{server.server_port}",
+                        "s3_region": "us-east-1",
+                        "s3_access_key_id": secret,
+                        "s3_secret_access_key": secret,
+                        "s3_allow_http": True,
+                    },
+                }
+            )
+        )
+        with pytest.raises(ChainError, match="object store"):
+            chain.streams()
+        server.shutdown()
+
+    assert len(asked) == 3

@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from collector.demo.script import CANARY, STABLE, Request, Script, Service
+from collector.demo.script import CANARY, INCIDENT_PROMPT_VERSION, PROMPT_VERSION, STABLE, Request, Script, Service
 from collector.demo.texts import fill, load_texts
 
 
@@ -72,6 +72,13 @@ def test_the_incident_strikes_one_model_one_topic_and_one_kind_of_answer() -> No
     assert ratio(Service.DOCS, "lumen-rag-8b", "invented") == pytest.approx(0.75, abs=0.05)
     assert ratio(Service.CODE, "forge-coder-3", "none") == 0
     assert ratio(Service.CLAIMS, STABLE, "none") == 0
+
+
+def test_only_the_incident_brings_a_new_prompt_and_only_to_the_documentation() -> None:
+    before = {(request.service, request.prompt_version) for request in requests(500)}
+    after = {(request.service, request.prompt_version) for request in requests(500, incident=True)}
+
+    assert after ^ before == {(Service.DOCS, PROMPT_VERSION), (Service.DOCS, INCIDENT_PROMPT_VERSION)}
 
 
 def test_the_model_of_the_documentation_was_given_its_document() -> None:

@@ -62,6 +62,7 @@ def test_each_request_becomes_exactly_one_call_that_says_what_was_said(source: O
         assert (call.service, call.request_model) == (request.service, request.model)
         assert call.provider == request.provider
         assert call.conversation_id == request.conversation
+        assert (call.prompt, call.tenant) == (f"{request.prompt}:{request.prompt_version}", request.tenant)
         assert call.latency_seconds == pytest.approx(request.latency_seconds, abs=1e-6)
         if request.error is None:
             assert call.response_model == request.answered_by

@@ -218,3 +218,53 @@ def test_totals_survive_everything(world, tmp_path):
     fresh = Materialiser(chain, Store(config(tmp_path / "fresh"), chain.root))
     assert fresh.step().calls == expected["calls"]
     fresh.store.close()
+
+
+def another(chain, data):
+    """A second process that serves the same chain."""
+    materialiser = Materialiser(chain, Store(config(data, store=COMPACT), chain.root))
+    materialiser.step()
+    return Housekeeper(chain, materialiser.store), materialiser
+
+
+def found(chain, materialiser):
+    """The calls that a view's own rows lead to."""
+    held = [item for stream in STREAMS for item in materialiser.store.held(stream)]
+    return sum(decode(chain.read(item.path)).calls.num_rows for item in held)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_two_processes_that_serve_one_chain_delete_nothing_that_it_needs(world, tmp_path, seed):
+    chain, materialiser, keeper = world
+    other, follower = another(chain, tmp_path / "other")
+    expected, rng = totals(chain), random.Random(seed)
+    jobs = [job for one in (keeper, other) for job in (one.sweep, lambda one=one: one.compact(NOON + 10**6))]
+
+    for _ in range(12):
+        rng.choice(jobs)()
+        assert totals(chain) == expected
+
+    for one in (keeper, other):
+        one.compact(NOON + 10**6)
+    assert found(chain, materialiser) == found(chain, follower) == expected["calls"]
+    follower.store.close()
+
+
+def test_a_merged_object_of_a_process_that_was_killed_is_held_and_not_merged_again(world):
+    chain, materialiser, keeper = world
+    run = list(chain.walk(STREAMS[0]))[:3]
+    merged = chain.put_merged(merge_deltas([link.delta for link in run]))
+
+    keeper.compact(NOON)
+
+    assert materialiser.store.held(STREAMS[0])[0].path == merged.path
+
+
+def test_a_delta_that_only_its_deleted_merged_object_made_superfluous_stays(world, tmp_path):
+    chain, materialiser, keeper = world
+    keeper.compact(NOON + 10**6)
+    chain.delete([item.path for item in materialiser.store.held(STREAMS[0])])
+    before = paths(chain)
+
+    assert [keeper.sweep(), keeper.sweep()] == [0, 24]
+    assert {path for path in before if path.startswith(STREAMS[0].path)} <= paths(chain)
