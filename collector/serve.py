@@ -61,6 +61,7 @@ class Server:
     materialiser: Materialiser = field(init=False)
     housekeeper: Housekeeper = field(init=False)
     snapshots: Snapshots = field(init=False)
+    _left: int = 0  # bytes of snippets after the last sweep
     _changes: frozenset[tuple[str, ...]] = frozenset()
     watch: Watch = field(init=False)
     _gauges: Gauges = field(init=False)
@@ -86,9 +87,9 @@ class Server:
     def start(self) -> None:
         if self.shelf is not None:
             self._told("expire", self.expire)  # however long nobody looked after them
-            if self.config.evidence.snippets.enabled:
+            if self.config.evidence.snippets.enabled or self._left:
                 self._jobs.add_job(
-                    self._told, "interval", ("expire", self.expire), seconds=EXPIRE_SECONDS, coalesce=True
+                    self._told, "interval", ("expire", self.expire), seconds=EXPIRE_SECONDS, coalesce=True, id="expire"
                 )
         for name, job, seconds in (
             ("snapshot", self.snapshot, self.config.store.snapshot_seconds),
@@ -165,6 +166,7 @@ class Server:
         if self.shelf is None:
             return
         swept = self.shelf.sweep()
+        self._left = swept.bytes
         self.telemetry.add("assay_snippets_deleted_total", swept.expired, reason="expired")
         self.telemetry.add("assay_snippets_deleted_total", swept.crowded, reason="bytes_max")
         self.telemetry.set("assay_snippet_bytes", swept.bytes)

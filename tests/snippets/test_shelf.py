@@ -9,14 +9,15 @@ from pathlib import Path
 import pytest
 from obstore.store import LocalStore, MemoryStore
 
-from collector.chain import Chain, ChainError
+from collector.chain import Chain, ChainError, open_chain
 from collector.evidence import WorstCall
 from collector.records import SnippetDrop
+from collector.serve import Server
 from collector.snippets import shelf as shelves
 from collector.snippets.record import Key
 from collector.snippets.shelf import NOTHING, open_shelf
 from tests.core.build import NOON
-from tests.snippets.build import HOUR, MICROSECONDS, Clock, Memory, key, shelf, snippet
+from tests.snippets.build import HOUR, MICROSECONDS, Clock, Counts, Memory, key, shelf, snippet
 from tests.store.build import config
 
 BEGIN = NOON // 3_600 * 3_600  # of an hour
@@ -216,3 +217,24 @@ def test_switched_off_there_is_no_folder_and_what_was_kept_is_deleted(tmp_path):
 
     assert list(Path(on.snippets_url).iterdir()) == []
     assert first.read([key()]) == {}
+
+
+@pytest.mark.parametrize("left", [True, False])
+def test_a_server_goes_on_deleting_what_was_switched_off_until_nothing_is_left(tmp_path, left):
+    clock, objects = Clock(), Memory()
+    many = shelf(objects, clock, ttl_seconds=100 * HOUR)
+    for number in range(shelves.HOURS_MAX + 6 if left else 3):
+        many.put(key(number, at=NOON - HOUR * number), snippet())
+    settings = config(tmp_path)
+    serving = Server(
+        chain=open_chain(settings), config=settings, telemetry=Counts(), clock=clock,
+        shelf=shelf(objects, clock, ttl_seconds=NOTHING),
+    )  # fmt: skip
+
+    serving.start()
+    after_start, repeated = len(objects.objects), serving._jobs.get_job("expire") is not None
+    serving.expire()
+    serving.close()
+
+    assert (after_start > 0, repeated) == (left, left)
+    assert objects.objects == {}
