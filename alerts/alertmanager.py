@@ -54,6 +54,10 @@ def configuration(
                 "target_matchers": ['alertname="AssayCoverageFell"'],
                 "equal": ["service"],
             },
+            {  # there is nothing left to shed: that is the news, not that something is shed, nor for how long
+                "source_matchers": ['alertname="AssayShedsEverything"'],
+                "target_matchers": ['alertname=~"AssaySheds|AssayOverloadLasts"'],
+            },
             {  # when no process is there, that is the news
                 "source_matchers": ['alertname="AssayDown"'],
                 "target_matchers": ['alertname=~"AssayNobody.*|AssayNoCalls|AssayNotReady|AssayRollupsStale"'],

@@ -41,6 +41,15 @@ def _alive() -> tuple[Alert, ...]:
             board=Board.PIPELINE,
         ),
         Alert(
+            name="AssayRulesMissing",
+            expr="absent(assay:quality:budget) and on () (count(assay_build_info) > 0)",
+            severity=Severity.CRITICAL,
+            for_seconds=300,
+            summary="The series that Assay's rules record are missing",
+            impact="Quality alerts read nothing else: until they are back none can fire, whatever users are answered.",
+            board=Board.OVERVIEW,
+        ),
+        Alert(
             name="AssayNotReady",
             expr="max by (condition) (1 - assay_ready) > 0",
             severity=Severity.WARNING,
@@ -236,6 +245,29 @@ def _scoring() -> tuple[Alert, ...]:
             by=("signal",),
             summary="Overload: {{ $labels.signal }} leaves out {{ $value | humanize }} texts a second",
             impact="Not every call is judged: those left out are counted as shed, by a hash of their trace.",
+            board=Board.SIGNALS,
+        ),
+        Alert(
+            name="AssayOverloadLasts",
+            expr="max(assay_shed_level) > 0",
+            severity=Severity.WARNING,
+            for_seconds=1_800,
+            keep_firing_seconds=600,
+            summary="Overload has lasted for half an hour: a worker sheds at level {{ $value }}",
+            impact="A peak would be over by now: there are too few workers, and part of the traffic is not judged.",
+            board=Board.SIGNALS,
+        ),
+        Alert(
+            name="AssayShedsEverything",
+            expr="max(min by (instance) (assay_shed_ratio)) > 0",
+            severity=Severity.CRITICAL,
+            for_seconds=300,
+            keep_firing_seconds=600,
+            summary="Overload: a worker has reached the last signal that it can leave out",
+            impact=(
+                "Every signal with a model leaves at least {{ $value | humanizePercentage }} of the traces out. If the "
+                "lag still grows there is nothing more to shed: quality incidents are seen too late."
+            ),
             board=Board.SIGNALS,
         ),
         Alert(

@@ -250,9 +250,10 @@ def _coverage() -> Alert:
         summary="{{ $labels.service }}: only {{ $value | humanizePercentage }} of {{ $labels.signal }} is scored",
         impact=(
             "Calls that should be judged are not, more than the day before: a green board of this service says less "
-            "than it did. The reasons are in assay_signal_unscored_total."
+            "than it did. The evidence has the reasons."
         ),
         board=Board.SIGNALS,
+        evidence="",
         look_back_seconds=7_200,
     )
 

@@ -42,7 +42,7 @@ def grafana(chosen: Sequence[Group], site: Site, datasource: str = "prometheus")
                 "name": group.name,
                 "folder": "Assay",
                 "interval": duration(group.interval_seconds or 60),
-                "rules": [_managed(alert, number, site, datasource) for number, alert in enumerate(group.alerts)],
+                "rules": [_managed(alert, site, datasource) for alert in group.alerts],
             }
             for group in chosen
             if group.alerts
@@ -79,12 +79,14 @@ def _rule(rule: Record | Alert, site: Site) -> dict[str, Any]:
     }
 
 
-def _managed(alert: Alert, number: int, site: Site, datasource: str) -> dict[str, Any]:
+def _managed(alert: Alert, site: Site, datasource: str) -> dict[str, Any]:
+    """Where the expression has no series all is well: what must be there has rules that look for its absence."""
     labels = {"severity": alert.severity.value, **alert.labels}
+    named = [alert.name, *alert.labels.values()]
     annotations = {name: _without_queries(text) for name, text in alert.annotations(site).items()}
     return {
-        "uid": f"{alert.name.lower()}-{number}"[:40],
-        "title": f"{alert.name} {' '.join(alert.labels.values())} {number}".replace("  ", " "),
+        "uid": "-".join(named).lower(),
+        "title": " ".join(named),
         "condition": "fires",
         "data": [
             {

@@ -12,14 +12,15 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
 import msgspec
+import pyarrow.compute as pc
 
-from collector.chain import Chain, ChainError, Link
-from collector.delta import DeltaError, Stream
+from collector.chain import Chain, ChainError
+from collector.delta import Delta, DeltaError, Stream
 from collector.export.evaluations import Thresholds, requests
 from collector.export.otlphttp import AwayError
 from collector.source import SourceError
@@ -82,7 +83,7 @@ class Announcer:
             for link in self.chain.walk(stream, self._place(stream, at)):
                 if self._overdue():
                     return
-                self._announce(link)
+                self._announce(_after(link.delta, at))
                 cursors[stream.path] = link.next
                 self._keep(cursors)
 
@@ -115,9 +116,9 @@ class Announcer:
             return min(after)
         return at
 
-    def _announce(self, link: Link) -> None:
+    def _announce(self, delta: Delta) -> None:
         now_ns = int(self.clock() * 1e9)
-        for request in requests(link.delta, self.thresholds, everything=self.everything, now_ns=now_ns):
+        for request in requests(delta, self.thresholds, everything=self.everything, now_ns=now_ns):
             outcome = "sent" if self.sink.send(request.body) else "refused"
             self.telemetry.add("assay_evaluations_total", request.events, outcome=outcome)
 
@@ -155,3 +156,10 @@ class Announcer:
             return RETRY_SECONDS[min(self._away, len(RETRY_SECONDS)) - 1]
         self._away = 0
         return self.follow_seconds
+
+
+def _after(delta: Delta, at: int | None) -> Delta:
+    """Without the calls before the cursor, which compaction has put into one object with those behind it."""
+    if at is None or delta.footer.start >= at:
+        return delta
+    return replace(delta, calls=delta.calls.filter(pc.greater_equal(delta.calls.column("offset"), at)))

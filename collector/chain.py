@@ -87,14 +87,17 @@ class Chain:
                 obstore.delete(self._store, path)
         raise ChainError("this object store overwrites where it was told to put only if absent (If-None-Match: *)")
 
-    def append(self, delta: Delta) -> Link | Conflict:
+    def append(self, delta: Delta, *, stale: bool = False) -> Link | Conflict:
         """Make a delta durable, or learn that its range is taken. Safe to repeat after an error.
 
-        DeltaError when the winner's object is damaged.
+        ``stale``: it is long ago that the chain was seen to end where the delta starts. The object that would tell of
+        the lost race may be merged or retired, so those behind it are asked first. DeltaError: the winner is damaged.
         """
         footer = delta.footer
         if not footer.start < footer.next:
             raise AssertionError(f"an empty range: {footer.start}..{footer.next}")
+        if stale and (end := self._passed(footer.stream, footer.start)):
+            return Conflict(next=end)
         path, data = _plain(footer.stream, footer.start), deltas.encode(delta)
         with _explained(path):
             try:
@@ -149,13 +152,20 @@ class Chain:
     def head(self, stream: Stream, keep: Callable[[list[Link]], list[Link]] = lambda links: links[-1:]) -> list[Link]:
         """The newest links, oldest first, thinned by ``keep`` as the walk goes; empty for a stream without a chain.
 
-        The walk begins at the newest merged object: what lies before it is settled.
+        The walk begins at the newest merged object, or as far before it as ``keep`` drops nothing yet.
         """
-        merged = [item for item in self.objects(stream) if item.next is not None]
-        begin = max(merged, key=lambda item: item.next or 0).start if merged else None
+        begins: list[int] = []
+        for item in sorted(self.objects(stream), key=lambda item: item.next or 0, reverse=True):
+            if item.next is not None and item.start < min(begins, default=item.next):
+                begins.append(item.start)
         links: list[Link] = []
-        for link in self.walk(stream, begin):
-            links = keep([*links, link])
+        for begin in [*begins, None]:
+            links, dropped = [], False
+            for link in self.walk(stream, begin):
+                found, links = len(links) + 1, keep([*links, link])
+                dropped |= len(links) < found
+            if dropped:
+                break
         return links
 
     def put_merged(self, delta: Delta) -> Link:
@@ -231,6 +241,11 @@ class Chain:
         if delta.footer.stream != stream or delta.footer.start != item.start:
             raise AssertionError(f"{item.path} claims to be {delta.footer.stream.path} at {delta.footer.start}")
         return Link(stream=stream, start=item.start, path=item.path, delta=delta, size=len(data))
+
+    def _passed(self, stream: Stream, offset: int) -> int:
+        """How far the chain is known to go beyond an offset; 0: nothing begins or ends behind it."""
+        ends = ((item.start, item.next or 0) for item in self.objects(stream, offset))
+        return max((max(found) for found in ends if max(found) > offset), default=0)
 
     def _put(self, path: str, data: bytes) -> None:
         """Put an object if absent; FileExistsError where there is one."""

@@ -14,7 +14,7 @@ import numpy as np
 from collector import rows
 from collector.chain import Chain, Conflict, Link
 from collector.config import ChainConfig
-from collector.delta import Delta, Footer, empty_calls, empty_embeddings
+from collector.delta import Delta, DeltaError, Footer, empty_calls, empty_embeddings
 from collector.intake import Closed, Opened, Read, Step
 from collector.labels import Labels
 from collector.ledger import Ledger, Range
@@ -24,6 +24,7 @@ from collector.source import DeadLetters
 from collector.telemetry import Telemetry
 from signals.types import SuiteScores
 
+STALE_SECONDS = 300.0  # half of what the serving process leaves between merging deltas and deleting them
 QUIET_FLUSHES = 6  # a partition with nothing to count is committed this much less often: an object costs a request
 
 
@@ -44,6 +45,7 @@ class Keeper(Protocol):
 class _Book:
     ledger: Ledger
     flushed_at: float
+    seen_at: float  # when the chain was seen to end where the ledger starts
     uncommitted: Delta | None = None  # cut, but the store did not take it yet
     rejected: tuple[Rejected, ...] = ()
     snippets: list[Pending] = field(default_factory=list)
@@ -63,6 +65,7 @@ class Committer:
     optional: bool = False  # keep the optional fields of calls
     sketched: bool = True  # whether rows keep what drift is told by
     keeper: Keeper | None = None  # None: no snippets are made
+    stale_seconds: float = STALE_SECONDS
     _books: dict[Partition, _Book] = field(default_factory=dict)
     _committed: dict[Partition, int] = field(default_factory=dict)  # not reported yet: a flush may raise half way
     _conflicts: list[Partition] = field(default_factory=list)
@@ -115,7 +118,11 @@ class Committer:
                 self.dead_letters.send(book.rejected)
                 self.telemetry.add("assay_dead_letters_total", len(book.rejected))
                 book.rejected = ()
-            appended = self.chain.append(book.uncommitted)
+            stale = not 0 <= now - book.seen_at < self.stale_seconds
+            try:
+                appended = self.chain.append(book.uncommitted, stale=stale)
+            except DeltaError:  # of the winner: whoever opens the partition again says so, and the others go on
+                appended = Conflict(next=book.uncommitted.footer.next)
             if isinstance(appended, Conflict):
                 self._forget(len(self._books.pop(partition).snippets))
                 self._conflicts.append(partition)
@@ -123,7 +130,7 @@ class Committer:
                 continue
             self._appended(partition, appended, now)
             self._keep(book, appended.next)
-            book.uncommitted = None
+            book.uncommitted, book.seen_at = None, now
         outcome = Outcome(committed=dict(self._committed), conflicts=tuple(self._conflicts))
         self._committed.clear()
         self._conflicts.clear()
@@ -159,7 +166,7 @@ class Committer:
         ledger = Ledger(opened.stream, opened.start, opened.resume_at)
         ledger.lose(opened.first)
         self.labels.learn(opened.labels)
-        self._books[opened.partition] = _Book(ledger, flushed_at=now)
+        self._books[opened.partition] = _Book(ledger, flushed_at=now, seen_at=opened.at)
 
     def _enter(self, step: Step, scores: SuiteScores, now: float) -> None:
         mine = [index for index, anchor in enumerate(step.anchors) if anchor.partition in self._books]
@@ -184,7 +191,7 @@ class Committer:
         if book.uncommitted is not None or book.ledger.waiting >= self.config.flush_calls_max:
             return True
         patience = self.config.flush_seconds * (1 if book.ledger.waiting else QUIET_FLUSHES)
-        return now - book.flushed_at >= patience
+        return not 0 <= now - book.flushed_at < patience  # a clock that was turned back must not hold commits
 
     def _delta(self, cut: Range) -> Delta:
         latest = cut.resume_at

@@ -12,7 +12,7 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -21,6 +21,7 @@ from collector.announcer import FILE, Announcer
 from collector.chain import Chain, ChainError, open_chain
 from collector.committer import Committer
 from collector.config import Config, ConfigError
+from collector.export.alertmanager import AlertWatch, Heard
 from collector.export.evaluations import Thresholds
 from collector.export.otlphttp import OtlpHttp
 from collector.export.prometheus import Exporter
@@ -37,8 +38,7 @@ from collector.rows import SuiteId
 from collector.scoring import Scorer
 from collector.serve import Server
 from collector.shedding import Shedding
-from collector.snippets.choosing import Chooser
-from collector.snippets.making import Maker
+from collector.snippets.making import open_maker
 from collector.snippets.shelf import Shelf, open_shelf
 from collector.snippets.writing import Writer
 from collector.source import DeadLetters, Source
@@ -67,7 +67,7 @@ class Daemon:
     """
 
     config: Config
-    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)  # it may hold secrets
     suite: ScoringSuite | None = None  # None: the shipped one, as the configuration says
     exporter: Exporter = field(init=False)
     health: Health = field(init=False)
@@ -166,8 +166,18 @@ class Daemon:
         kept = Kept(of=lambda: self.shelf, config=evidence.snippets) if evidence.snippets.enabled else None
         return [
             *sql_routes(Desk(self.config).ask, MEDIA_TYPES, self.config.sql),
-            *evidence_routes(findings, time.time, evidence.trace_url, kept),
+            *evidence_routes(findings, time.time, evidence.trace_url, self._alerts(), kept),
         ]
+
+    def _alerts(self) -> Callable[[], Heard] | None:
+        """What Alertmanager says, kept up to date from now on; None where none is configured."""
+        where = self.config.evidence.alertmanager
+        if where is None:
+            return None
+        watch = AlertWatch(where, self.telemetry, time.time, self.environ)
+        self._closing.callback(watch.close)
+        watch.start()
+        return lambda: watch.heard
 
     def _serve(self, chain: Chain) -> None:
         self.server = Server(
@@ -207,7 +217,7 @@ class Daemon:
     def _score(self, chain: Chain) -> None:
         config = self.config
         suite = self.suite or _load_suite(config)
-        maker = self._maker()
+        maker = open_maker(config, self.telemetry)
         self.health.set("models", True, ", ".join(f"{spec.column} {spec.version}" for spec in suite.specs))
         self.source = open_source(config, self.environ)
         self._closing.callback(self.source.close)
@@ -244,14 +254,9 @@ class Daemon:
             clock=time.time,
             shedding=self._shedding(suite),
             snippets=maker,
+            slice_calls_max=config.signals.batch_calls_max,
         )
         self.pipeline.start()
-
-    def _maker(self) -> Maker | None:
-        config = self.config.evidence.snippets
-        if not config.enabled:
-            return None
-        return Maker(Chooser(config, self.config.signals.warn_at), self.telemetry)
 
     def _keeper(self) -> Writer | None:
         if self.shelf is None or not self.config.evidence.snippets.enabled:
@@ -315,7 +320,7 @@ class Daemon:
             self.exporter.set("assay_chain_healthy", self.pipeline.chain_up)
             opened = len(self.pipeline.intake.opened)
             ready = self.pipeline.intake.ready and self.source.healthy
-            self.health.set("partitions", ready, f"{opened} open" if ready else "none assigned, or the source is away")
+            self.health.set("partitions", ready, _told(opened, self.pipeline.intake.refused, ready=ready))
             self.health.set("chain", self.pipeline.chain_up, self.config.chain_url)
         if self.server is not None:
             self.health.set("store", self.server.healthy, self.server.detail)
@@ -357,6 +362,13 @@ def settle_heap() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(GARBAGE_OBJECTS, 20, 50)
+
+
+def _told(opened: int, refused: int, *, ready: bool) -> str:
+    """The state of the partitions, for a person."""
+    if refused:
+        return f"{opened} open, {refused} cannot be opened: the log says why"
+    return f"{opened} open" if ready else "none assigned, or the source is away"
 
 
 def _load_suite(config: Config) -> ScoringSuite:

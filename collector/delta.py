@@ -245,7 +245,15 @@ def merge_embeddings(tables: list[pa.Table]) -> pa.Table:
 def embedding_table(sums: dict[tuple[object, ...], tuple[int, np.ndarray]]) -> pa.Table:
     """(window, service, model, side, version) -> (n, integer sum) as a table, in the order of the keys."""
     rows = [
-        dict(zip(EMBEDDING_SCHEMA.names, (*key, n, total.astype("<i4").tobytes()), strict=True))
+        dict(zip(EMBEDDING_SCHEMA.names, (*key, n, _narrow(total).tobytes()), strict=True))
         for key, (n, total) in sorted(sums.items(), key=lambda item: tuple(map(str, item[0])))
     ]
     return pa.Table.from_pylist(rows, schema=EMBEDDING_SCHEMA)
+
+
+def _narrow(total: np.ndarray) -> np.ndarray:
+    """As little-endian int32; AssertionError for what does not fit, since nobody could tell a sum that wrapped."""
+    narrow = total.astype("<i4")
+    if (narrow != total).any():
+        raise AssertionError(f"an embedding sum of {np.abs(total).max()} does not fit 32 bits")
+    return narrow

@@ -136,6 +136,25 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Coverage:
+    """Of one service's texts that a signal should judge: those judged and missed, then and now."""
+
+    service: str
+    scored: int
+    missed: int
+    scored_before: int
+    missed_before: int
+
+    @property
+    def share(self) -> float | None:
+        return _share(self.scored, self.missed)
+
+    @property
+    def share_before(self) -> float | None:
+        return _share(self.scored_before, self.missed_before)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DriftAlarm:
     """How surely the texts of one service, model and side have changed."""
 
@@ -189,6 +208,10 @@ class Evidence(Protocol):
         """Every service and signal over the hour before ``end``, the worst first."""
         ...
 
+    def coverage(self, end: datetime) -> tuple[Coverage, ...]:
+        """Every service over the hour before ``end``, whose texts are judged least first."""
+        ...
+
     def report(self, question: Question) -> Report: ...
 
     def drift(self, question: Question) -> DriftReport:
@@ -206,3 +229,7 @@ class Excerpts(Protocol):
     def said(self, calls: Sequence[WorstCall], column: str) -> Mapping[tuple[str, str], tuple[Said, ...]]:
         """What is kept of these calls for a signal's side (``toxicity_output``), by trace and span id; may raise."""
         ...
+
+
+def _share(scored: int, missed: int) -> float | None:
+    return scored / (scored + missed) if scored + missed else None

@@ -7,6 +7,7 @@ may still need them: the chain of an events partition is often ahead of that of 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -17,11 +18,13 @@ from collector.config import JoinConfig, LimitsConfig
 from collector.decode.assemble import Assembler
 from collector.decode.otlp import decode_logs, decode_traces
 from collector.decode.spans import Undecodable
-from collector.delta import Stream
+from collector.delta import DeltaError, Stream
 from collector.records import Anchor, DropReason, Kind, LLMCall, Partition, RawRecord, Rejected, Settled
 from collector.source import Polled, Source, SourceError
 from collector.streamtime import StreamTime
 from collector.telemetry import Telemetry
+
+log = logging.getLogger(__name__)
 
 OPEN_RETRY_SECONDS = 1.0
 
@@ -39,6 +42,7 @@ class Opened(msgspec.Struct, frozen=True, kw_only=True):
     first: int  # the oldest offset the log holds; what lies between ``start`` and it is lost
     resume_at: float
     labels: dict[str, dict[str, int]]
+    at: float  # wall time when the chain was seen to end at ``start``
 
 
 class Closed(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,7 +69,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     dropped: Sequence[tuple[Anchor, DropReason]] = ()
     anchors: Sequence[Anchor] = ()
     calls: Sequence[LLMCall] = ()
-    at: float = 0.0  # stream time of the verdicts
+    at: float = 0.0  # log time of the verdicts
 
     def __bool__(self) -> bool:
         return bool(self.events or self.dropped or self.calls)
@@ -94,11 +98,17 @@ class Intake:
     time: StreamTime = field(init=False)
     opened: dict[Partition, _Open] = field(default_factory=dict)
     _opening: dict[Partition, float] = field(default_factory=dict)  # partition -> when to try
+    _refused: set[Partition] = field(default_factory=set)  # those whose last opening failed
     _paused: frozenset[Partition] = frozenset()
 
     def __post_init__(self) -> None:
         self.assembler = Assembler(self.join, self.limits)
         self.time = StreamTime(patience_seconds=self.join.memory_seconds)
+
+    @property
+    def refused(self) -> int:
+        """Partitions that could not be opened when it was last tried; the log says why."""
+        return len(self._refused)
 
     @property
     def ready(self) -> bool:
@@ -119,13 +129,18 @@ class Intake:
         for item in _in_order(polled):
             events += self._rejected(item) if isinstance(item, Rejected) else self._record(item, now)
         # opening comes last: what this poll brought was read from where a partition stood before
-        due = [partition for partition, at in self._opening.items() if at <= now]
-        for partition in sorted(due, key=self._events_last):
-            events += self._try_open(partition, now)
+        due = [partition for partition, at in self._opening.items() if not now < at <= now + OPEN_RETRY_SECONDS]
+        for partition in sorted(due, key=lambda each: (self._events_last(each), self._opening[each])):
+            try:
+                events += self._open_again(partition, now)
+            except DeltaError as error:  # of this partition alone
+                self._put_off(partition, now, error)
+            except (ChainError, SourceError) as error:
+                self._put_off(partition, now, error)
+                break  # an outage costs one timeout a turn, not one a partition: who is silent for long is expelled
         if blocked:
             return Step(events=events)
-        at = self._time()
-        return _step(events, self.assembler.settle(at), at)
+        return _step(events, self.assembler.settle(self._time()), self.time.log_time)
 
     def reopen(self, partition: Partition) -> Step:
         """Another writer was first: forget what was read and begin where the chain ends now."""
@@ -137,7 +152,7 @@ class Intake:
 
     def finish(self) -> Step:
         """The source has ended for good: every candidate gets its verdict now."""
-        return _step([], self.assembler.flush(), self.time.now)
+        return _step([], self.assembler.flush(), self.time.log_time)
 
     def _balance(self, blocked: bool) -> None:
         """Pause everything under back-pressure, and go on together: stream time waits for the slowest by itself."""
@@ -157,6 +172,7 @@ class Intake:
 
     def _close(self, partition: Partition) -> list[Event]:
         self._opening.pop(partition, None)
+        self._refused.discard(partition)
         self._paused -= {partition}
         self.time.forget(partition)
         if self.opened.pop(partition, None) is None:
@@ -164,13 +180,16 @@ class Intake:
         self.assembler.forget(partition)
         return [Closed(partition=partition)]
 
-    def _try_open(self, partition: Partition, now: float) -> list[Event]:
-        try:
-            opened = self._open(partition)
-        except (ChainError, SourceError):
-            self.telemetry.add("assay_open_retries_total")
-            self._opening[partition] = now + OPEN_RETRY_SECONDS
-            return []
+    def _put_off(self, partition: Partition, now: float, error: Exception) -> None:
+        if partition not in self._refused:  # the first of a run of failures
+            log.warning("cannot open %s, will try again: %s", partition, error)
+        self._refused.add(partition)
+        self.telemetry.add("assay_open_retries_total")
+        self._opening[partition] = now + OPEN_RETRY_SECONDS
+
+    def _open_again(self, partition: Partition, now: float) -> list[Event]:
+        opened = self._open(partition)
+        self._refused.discard(partition)
         del self._opening[partition]
         self.source.resume([partition])  # a pause from before the partition was closed would outlive it
         return [opened, *self._rewind(self.opened[partition], now)]
@@ -179,7 +198,7 @@ class Intake:
         """Begin the events again where spans were opened that may need what is forgotten, or was never read."""
         if spans.kind is Kind.LOGS:
             return []
-        forgotten = spans.since < self.time.now - self.join.memory_seconds
+        forgotten = spans.since < self.time.log_time - self.join.memory_seconds
         late = [
             partition
             for partition, read in self.opened.items()
@@ -191,14 +210,14 @@ class Intake:
 
     def _open(self, partition: Partition) -> Opened:
         stream = Stream(partition.topic, self.source.epoch(partition.topic), partition.number)
-        kind = self.source.kind(partition)
+        at, kind = self.clock(), self.source.kind(partition)
         bounds = self.source.bounds(partition)
         tail = self.chain.head(stream, self._recent)
         if not tail:
             start = bounds.first if self.start_at == "earliest" else bounds.end
             self.opened[partition] = _Open(kind, start, self.clock() if start == bounds.end else 0.0)
             self.source.seek(partition, start)
-            return Opened(partition=partition, stream=stream, start=start, first=start, resume_at=0.0, labels={})
+            return Opened(partition=partition, stream=stream, start=start, first=start, resume_at=0.0, labels={}, at=at)
         head = tail[-1].delta.footer
         if head.next > bounds.end:
             raise IntakeError(
@@ -220,6 +239,7 @@ class Intake:
             first=max(bounds.first, head.next),
             resume_at=head.resume_at,
             labels=head.labels,
+            at=at,
         )
 
     def _recent(self, links: list[Link]) -> list[Link]:
@@ -243,7 +263,7 @@ class Intake:
         self.telemetry.add("assay_records_polled_total", topic=record.partition.topic)
         self.telemetry.add("assay_record_bytes_total", len(record.value or b""), topic=record.partition.topic)
         stamp = self.time.saw(record.partition, record.timestamp, now)
-        arrived = max(stamp, self.time.now)
+        arrived = self.time.arrival(stamp)
         fresh = record.offset >= opened.start
         anchor = Anchor(record.partition, record.offset)
         candidates = 0

@@ -31,7 +31,6 @@ from signals.types import SuiteScores
 log = logging.getLogger(__name__)
 
 QUEUE_STEPS_MAX = 2
-SLICE_CALLS_MAX = 2_048  # a larger step is scored in slices of this, so that commits go on under a backlog
 RETRY_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0)
 
 _Item = TypeVar("_Item")
@@ -67,10 +66,11 @@ class Pipeline:
     clock: Callable[[], float]
     shedding: Shedding | None = None  # None: whatever the lag, every call is scored by every signal
     snippets: Maker | None = None  # None: no text is kept
+    slice_calls_max: int = 2_048  # a larger step is scored in slices of this, so that commits go on under a backlog
     poll_seconds: float = 0.1
     failure: BaseException | None = None
     chain_up: bool = True
-    _scoring_at: float = math.inf  # stream time of the step that is scored now; inf: none is
+    _scoring_at: float = math.inf  # log time of the step that is scored now; inf: none is
     _scoring: queue.Queue[Step | _Signpost] = field(default_factory=lambda: queue.Queue(QUEUE_STEPS_MAX))
     _committing: queue.Queue[Scored | _Signpost] = field(default_factory=lambda: queue.Queue(QUEUE_STEPS_MAX))
     _outcomes: queue.SimpleQueue[Outcome] = field(default_factory=queue.SimpleQueue)
@@ -120,7 +120,7 @@ class Pipeline:
     @property
     def lag_seconds(self) -> float:
         """How old the part of the log is that is read or, if that is older, scored now; 0 before anything was read."""
-        at = min(self.intake.time.now, self._scoring_at)
+        at = min(self.intake.time.log_time, self._scoring_at)
         return max(0.0, self.clock() - at) if at else 0.0
 
     def _guarded(self, stage: Callable[[], None]) -> None:
@@ -166,7 +166,7 @@ class Pipeline:
     def _score(self) -> None:
         while isinstance(step := self._get(self._scoring), Step):
             self._scoring_at = step.at or math.inf
-            for part in _slices(step):
+            for part in _slices(step, self.slice_calls_max):
                 started = time.monotonic()
                 shed = self.shedding.depths([call.trace_id for call in part.calls]) if self.shedding else None
                 contexts = [context_text(call) for call in part.calls]
@@ -241,10 +241,10 @@ class Pipeline:
         return _Signpost.END
 
 
-def _slices(step: Step) -> list[Step]:
-    if len(step.calls) <= SLICE_CALLS_MAX:
+def _slices(step: Step, most: int) -> list[Step]:
+    if len(step.calls) <= most:
         return [step]
-    cuts = range(0, len(step.calls), SLICE_CALLS_MAX)
-    parts = [(step.anchors[at : at + SLICE_CALLS_MAX], step.calls[at : at + SLICE_CALLS_MAX]) for at in cuts]
+    cuts = range(0, len(step.calls), most)
+    parts = [(step.anchors[at : at + most], step.calls[at : at + most]) for at in cuts]
     first = Step(events=step.events, dropped=step.dropped, anchors=parts[0][0], calls=parts[0][1])
     return [first, *(Step(anchors=anchors, calls=calls) for anchors, calls in parts[1:])]

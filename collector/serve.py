@@ -10,6 +10,7 @@ import threading
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from apscheduler.schedulers.background import BackgroundScheduler
 
@@ -67,6 +68,7 @@ class Server:
     _gauges: Gauges = field(init=False)
     _jobs: BackgroundScheduler = field(init=False)
     _thread: threading.Thread | None = None
+    _followed_at: float = 0.0  # by the clock
     _ending: threading.Event = field(default_factory=threading.Event)
     _turn: threading.Lock = field(default_factory=threading.Lock)  # one step or job at a time
 
@@ -157,9 +159,8 @@ class Server:
 
     def retire(self) -> None:
         """Drop what is too old, in the view and among the decisions about drift."""
-        now = self.clock()
-        self.housekeeper.retire(now)
-        self.watch.log.compact(now - (self.config.store.minute_days + 1) * DAY)
+        retired = self.housekeeper.retire(self.clock())
+        self.watch.log.compact(retired.at - (self.config.store.minute_days + 1) * DAY)
 
     def expire(self) -> None:
         """Delete the snippets whose time is over."""
@@ -180,13 +181,15 @@ class Server:
 
     def _told(self, name: str, job: Callable[[], object]) -> None:
         """A job that fails is told and tried again at its next time; what the chain holds is safe."""
+        outcome = "failed"
         try:
             job()
-        except (ChainError, StoreError, DeltaError, FileNotFoundError) as error:
+            outcome = "done"
+        except (ChainError, StoreError, DeltaError, OSError) as error:
             log.warning("job %s: %s", name, error)
-            self.telemetry.add("assay_tasks_total", task=name, outcome="failed")
-        else:
-            self.telemetry.add("assay_tasks_total", task=name, outcome="done")
+        except Exception as error:  # a broken promise: it has changed nothing, and the rest of the daemon can go on
+            log.error("job %s: %s", name, type(error).__name__, exc_info=error)
+        self.telemetry.add("assay_tasks_total", task=name, outcome=outcome)
 
     def _run(self) -> None:
         try:
@@ -200,6 +203,7 @@ class Server:
             self.failure = error
 
     def _follow(self) -> None:
+        self._keep_jobs_due()
         try:
             with self._turn:
                 step = self.materialiser.step()
@@ -207,6 +211,13 @@ class Server:
             self._report(Step(failure=str(error)))
             return
         self._report(step)
+
+    def _keep_jobs_due(self) -> None:
+        """Jobs are due by the wall clock: where it was turned back, now, and not when it has caught up."""
+        followed_at, self._followed_at = self._followed_at, self.clock()
+        if self._followed_at < followed_at and self._jobs.running:
+            for job in self._jobs.get_jobs():
+                job.modify(next_run_time=datetime.now(UTC))
 
     def _report(self, step: Step) -> None:
         if step.rebuilt:

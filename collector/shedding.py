@@ -24,7 +24,7 @@ SHARES = (0.25, 0.5, 0.75, 1.0)  # of the traces that may be left out at all
 RESUME_RATIO = 0.2  # of the lag that may be; below it is calm
 PATIENCE_GROWTH = 2.0  # of the calm that the next step down needs, after a step down that failed
 PATIENCE_SECONDS_MAX = 21_600.0
-GAP_SECONDS = 10.0  # between two looks: more is a freeze, and the pace over it says nothing
+GAP_SECONDS = 10.0  # between two looks: more is a freeze, less than none a clock turned back; no pace can be told
 FAILED_SECONDS = 86_400.0  # a step up within this after a step down says that the step down failed
 _KEY = b"assay shedding 1"  # apart from the samplers of tracing, which look at the id itself
 _HASH_BYTES = 8
@@ -62,7 +62,7 @@ class Shedding:
         if most is None:
             return self.level
         self._step_down(now, calm=lag_seconds < most * RESUME_RATIO)
-        if self._looked is None or now - self._looked[0] > self.config.step_seconds + GAP_SECONDS:
+        if self._looked is None or not 0 <= now - self._looked[0] <= self.config.step_seconds + GAP_SECONDS:
             self._looked = now, lag_seconds
         elif now - self._looked[0] >= self.config.step_seconds:
             if lag_seconds > most and not self._drains(now, lag_seconds):
@@ -98,7 +98,7 @@ class Shedding:
         if not calm or not self.level:
             self._calm_since = None
             return
-        self._calm_since = now if self._calm_since is None else self._calm_since
+        self._calm_since = now if self._calm_since is None else min(self._calm_since, now)
         if now - self._calm_since >= self._patience_seconds:
             self.level -= 1
             self._lowered_at = self._calm_since = now

@@ -24,12 +24,11 @@ class Unit(StrEnum):
     """Grafana's names of units."""
 
     SHARE = "percentunit"
-    A_SECOND = "ops"
+    A_SECOND = "suffix:/s"  # the title says of what
     SECONDS = "s"
     COUNT = "short"
     BYTES = "bytes"
     DOLLARS = "currencyUSD"
-    COUNT_A_SECOND = "cps"
     SCORE = "none"
 
 
@@ -47,9 +46,12 @@ class Kind(StrEnum):
 class Panel:
     """One panel: queries by the legend of their series, in one unit.
 
-    ``warn`` and ``critical`` draw thresholds; with ``falling`` what lies below them is bad. In a table the legends name
-    the columns, and ``by`` the labels that make a row. ``link`` opens for a point or row, with
-    Grafana's variables in it.
+    ``warn`` and ``critical`` draw thresholds; with ``falling`` what lies below them is bad. ``bounds`` are series that
+    others are held to. ``link`` opens for a point or row, with Grafana's variables in it.
+
+    In a table the legends name the columns, ``""`` one that is not shown, and ``by`` the labels that make a row.
+    The first query has a row wherever another has one: alone, Grafana gives its column another name. ``sort`` is the
+    column that puts the worst row first.
     """
 
     title: str
@@ -67,6 +69,9 @@ class Panel:
     units: Mapping[str, Unit] = field(default_factory=dict)  # of a table's columns
     exemplars: bool = False
     named: bool = False  # a number with the name of its series
+    words: Mapping[str, str] = field(default_factory=dict)  # in the place of numbers
+    bounds: tuple[str, ...] = ()
+    sort: str = ""
     link: tuple[str, str] | None = None  # title, URL
     empty: str = "no data"
 
@@ -210,6 +215,11 @@ def _panel(panel: Panel) -> Any:
     )
     for number, (legend, expression) in enumerate(panel.queries.items()):
         made = made.with_target(_query(panel, chr(ord("A") + number), legend, expression))
+    if panel.unit is Unit.SCORE:
+        made = made.decimals(3)
+    if panel.words:
+        words = {number: dashboard.ValueMappingResult(text=word) for number, word in panel.words.items()}
+        made = made.mappings([dashboard.ValueMap(options=words)])
     if panel.link is not None:
         title, url = panel.link
         link = dashboards.DashboardLink(title).url(url).target_blank(True)
@@ -228,23 +238,38 @@ def _query(panel: Panel, ref: str, legend: str, expression: str) -> Any:
     return query.range().legend_format(legend).exemplar(panel.exemplars)
 
 
-def _lines(panel: Panel) -> Any:
-    legend = (
+def _legend(panel: Panel) -> Any:
+    """The greatest first, since a panel has room for a few; one series is named by the panel's title."""
+    alone = len(panel.queries) == 1 and not any("{{" in legend for legend in panel.queries)
+    return (
         options.VizLegendOptions()
-        .show_legend(True)
+        .show_legend(not alone)
         .display_mode(common.LegendDisplayMode.TABLE)
         .placement(common.LegendPlacement.BOTTOM)
         .calcs(["lastNotNull", "max"])
+        .sort_by("Last *")
+        .sort_desc(True)
     )
+
+
+def _lines(panel: Panel) -> Any:
     made = (
         timeseries.Panel()
-        .legend(legend)
+        .legend(_legend(panel))
         .tooltip(options.VizTooltipOptions().mode(common.TooltipDisplayMode.MULTI).sort(common.SortOrder.DESCENDING))
         .line_width(1)
-        .fill_opacity(10)
+        .fill_opacity(0)  # colours over each other hide which series is which
         .show_points(common.VisibilityMode.NEVER)
         .min(0)
     )
+    for name in panel.bounds:
+        made = made.override_by_name(
+            name,
+            [
+                dashboard.DynamicConfigValue(id_val="custom.lineStyle", value={"fill": "dash", "dash": [8, 8]}),
+                dashboard.DynamicConfigValue(id_val="color", value={"mode": "fixed", "fixedColor": "red"}),
+            ],
+        )
     if panel.kind is Kind.STACK:
         made = made.stacking(options.StackingConfig().mode(common.StackingMode.NORMAL)).fill_opacity(40)
     if panel.highest is not None:
@@ -268,6 +293,7 @@ def _stat(panel: Panel) -> Any:
 
 def _table(panel: Panel) -> Any:
     names = {f"Value #{chr(ord('A') + number)}": legend for number, legend in enumerate(panel.queries)}
+    names["Value"] = next(iter(panel.queries))
     order = [*panel.by, *names]
     made = (
         table.Panel()
@@ -276,17 +302,34 @@ def _table(panel: Panel) -> Any:
             dashboard.DataTransformerConfig(
                 id_val="organize",
                 options={
-                    "excludeByName": {"Time": True},
+                    "excludeByName": {"Time": True} | {name: True for name, legend in names.items() if not legend},
                     "indexByName": {name: place for place, name in enumerate(order)},
-                    "renameByName": names,
+                    "renameByName": {name: legend for name, legend in names.items() if legend},
                 },
             )
         )
         .thresholds(_thresholds(panel))
     )
+    if panel.sort:
+        first = options.TableSortByFieldState().display_name(panel.sort).desc(not panel.falling)
+        made = made.sort_by([first])
+    coloured = panel.warn is not None or panel.critical is not None
     for legend, unit in panel.units.items():
-        made = made.override_by_name(legend, [dashboard.DynamicConfigValue(id_val="unit", value=unit.value)])
+        settings = [dashboard.DynamicConfigValue(id_val="unit", value=unit.value)]
+        if coloured and unit is Unit.SHARE:
+            settings += [
+                dashboard.DynamicConfigValue(id_val="custom.cellOptions", value={"type": "color-text"}),
+                dashboard.DynamicConfigValue(id_val="mappings", value=[_unknown(panel)]),
+            ]
+        made = made.override_by_name(legend, settings)
     return made
+
+
+def _unknown(panel: Panel) -> Any:
+    """What is not there is not good, so it has no colour of the good."""
+    nothing = dashboard.ValueMappingResult(text=panel.empty, color="text")
+    match = dashboard.SpecialValueMatch.NULL_AND_NAN
+    return dashboard.SpecialValueMap(dashboard.DashboardSpecialValueMapOptions(match=match, result=nothing))
 
 
 def _heatmap(_: Panel) -> Any:

@@ -28,8 +28,8 @@ def share(part: str, whole: str) -> str:
 
 
 def quantile(q: float, metric: str, of: str = "", by: str = "") -> str:
-    """A quantile of a histogram."""
-    return f"histogram_quantile({q:g}, {rate(f'{metric}_bucket', of, f'{by}, le' if by else 'le')})"
+    """A quantile of a histogram; nothing, instead of NaN, where nothing was observed."""
+    return f"histogram_quantile({q:g}, {rate(f'{metric}_bucket', of, f'{by}, le' if by else 'le')}) >= 0"
 
 
 def quantiles(metric: str, of: str = "", of_all: Sequence[float] = (0.5, 0.95, 0.99)) -> dict[str, str]:

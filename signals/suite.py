@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -37,6 +37,8 @@ from signals.types import Abstention, Bools, Depths, Embeddings, Exchange, Score
 if TYPE_CHECKING:
     from signals.cascade import CascadeOptions
     from signals.encoder import Encoder
+
+NOT_A_NUMBER = "NotANumber"  # among failures, beside the types of exceptions
 
 T = TypeVar("T")
 
@@ -81,6 +83,7 @@ class Suite:
         """Scores in the order of ``exchanges``; columns in the order of ``specs``. Never raises for what a text holds.
 
         A signal that raises abstains with FAILED for the whole batch and is named in ``failures``; the others score.
+        One whose model answers with what is no number abstains so for those texts, and is named, too.
         ``shed`` is per exchange the number of steps of ``shed_order`` that leave it out; True: all of them.
         """
         depths = self._depths(len(exchanges), shed)
@@ -97,11 +100,15 @@ class Suite:
             found = self._timed(signal.name, seconds, failures, partial(_run, signal, own))
             columns += found[0] if found else [_failed(spec, own) for spec in signal.specs]
             embeddings += found[1] if found else []
+        for at, column in enumerate(columns):
+            if not np.isfinite(column.values[column.abstentions == Abstention.NONE]).all():
+                columns[at] = _only_numbers(column)
+                failures[column.spec.signal] = NOT_A_NUMBER
         failures.pop("encoder", None)  # the signals that stand on it are named
         counts = {name: total - before[name] for name, total in self._counts().items()}
         return SuiteScores(
             columns=tuple(columns),
-            embeddings=tuple(embeddings),
+            embeddings=tuple(map(_finite, embeddings)),
             failures=failures,
             seconds=seconds,
             counts=counts,
@@ -298,6 +305,22 @@ def _default(options: SuiteOptions) -> Iterator[str]:
 
 def _run(signal: Signal, batch: Batch) -> tuple[tuple[ScoreColumn, ...], tuple[Embeddings, ...]]:
     return signal.score(batch), signal.embed(batch)
+
+
+def _only_numbers(column: ScoreColumn) -> ScoreColumn:
+    """FAILED where a score is no number: a sum would never recover from it."""
+    missing = (column.abstentions == Abstention.NONE) & ~np.isfinite(column.values)
+    return replace(column, abstentions=np.where(missing, Abstention.FAILED, column.abstentions).astype(np.uint8))
+
+
+def _finite(side: Embeddings) -> Embeddings:
+    """Absent where a vector is not of finite numbers."""
+    sound: Bools = np.asarray(np.isfinite(side.vectors).all(axis=1))
+    if sound.all():
+        return side
+    return replace(
+        side, vectors=np.where(sound[:, None], side.vectors, 0).astype(np.float32), present=side.present & sound
+    )
 
 
 def _failed(spec: ScoreSpec, batch: Batch) -> ScoreColumn:

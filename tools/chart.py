@@ -34,6 +34,7 @@ OWNED = (
     "source.kafka.group",
     "source.kafka.start",
     "chain.url",
+    "evidence.alertmanager.url",
 )
 """Settings that other parts of the chart depend on, so that only their own value sets them; `config` may not."""
 _PLACE = ("<!-- table:values -->\n", "<!-- end -->")

@@ -5,6 +5,7 @@ from collector.config.judging import BaselineConfig, CascadeConfig, DriftConfig,
 from collector.config.load import load_config
 from collector.config.sections import (
     AccessConfig,
+    AlertmanagerConfig,
     ChainConfig,
     Config,
     EvaluationsConfig,
@@ -26,6 +27,7 @@ from collector.config.snippets import SnippetsConfig
 
 __all__ = [
     "AccessConfig",
+    "AlertmanagerConfig",
     "BaselineConfig",
     "CascadeConfig",
     "ChainConfig",

@@ -38,8 +38,8 @@ class SignalsConfig(_Section):
     """`auto`: CUDA where there is one."""
     workers: Annotated[int, Field(ge=0, le=64)] = 0
     """CPU encoder workers; 0: one a core."""
-    batch_calls_max: Annotated[int, Field(ge=1, le=8_192)] = 256
-    """Calls that are encoded together."""
+    batch_calls_max: Annotated[int, Field(ge=1, le=8_192)] = 2_048
+    """Calls that are scored together; more wait their turn, so that commits go on under a backlog."""
     detoxify: ExistingDirectory | None = None
     """A directory made by `assay import-detoxify`."""
     nli: ExistingDirectory | None = None

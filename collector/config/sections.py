@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
@@ -20,7 +20,8 @@ from collector.config.base import (
 )
 from collector.config.base import Section as _Section
 from collector.config.judging import BaselineConfig, DriftConfig, OverloadConfig, SignalsConfig
-from collector.config.snippets import SnippetsConfig
+from collector.config.snippets import SnippetsConfig, have_readers, is_local, lie_apart
+from collector.config.traces import TraceUrl
 
 
 class SaslConfig(_Section):
@@ -195,7 +196,7 @@ class StoreConfig(_Section):
     compact_grace_seconds: Annotated[float, Field(ge=0)] = 3_600.0
     """Merged objects stay this long for readers that are behind."""
     calls_days: Count = 30
-    """Chain objects (one row a call) older than this are deleted."""
+    """Chain objects (one row a call) older than this are deleted; ages are told by the log, not by the clock alone."""
     minute_days: Count = 7
     """How long minute rollups are kept."""
     hour_days: Count = 30
@@ -235,18 +236,52 @@ class SqlConfig(_Section):
     """Queries of `POST /sql` that run at once; others wait, and are told to come back (503) when too many do."""
 
 
+class AlertmanagerConfig(_Section):
+    url: str
+    """Its address, with the path of its pages where it has one, such as `http://alertmanager:9093`."""
+    username: str | None = None
+    """For basic auth."""
+    password: Secret | None = None
+    """For basic auth."""
+    bearer_token: Secret | None = None
+    """Sent as `Authorization: Bearer` instead. Both kinds of file are read at every request."""
+    ca_file: ExistingFile | None = None
+    """PEM of its authorities; none: the system's."""
+    matchers: tuple[str, ...] = ()
+    """Which of Assay's alerts are shown, such as `cluster="eu"`, where it holds those of several; all must match."""
+    refresh_seconds: Annotated[float, Field(ge=1, le=3_600)] = 15.0
+    """How often it is asked."""
+
+    @field_validator("url")
+    @classmethod
+    def _plain_address(cls, value: str) -> str:
+        if not re.fullmatch(r"https?://([^/?#@\s:]+|\[[0-9a-fA-F:.]+\])(:\d{1,5})?(/[^?#\s]*)?", value):
+            raise ValueError("a URL that begins with http:// or https://, without a password, query or fragment")
+        urlsplit(value).port  # noqa: B018 - raises ValueError for one that cannot be
+        return value.rstrip("/")
+
+    @field_validator("matchers")
+    @classmethod
+    def _match(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if bad := [each for each in value if not re.fullmatch(r"[a-zA-Z_]\w*(=|!=|=~|!~)[^\r\n]*", each)]:
+            raise ValueError(f'{bad[0]!r} is no matcher such as `cluster="eu"`')
+        return value
+
+    @model_validator(mode="after")
+    def _one_login(self) -> AlertmanagerConfig:
+        if (self.username is None) != (self.password is None):
+            raise ValueError("`username` and `password` go together")
+        if self.username is not None and self.bearer_token is not None:
+            raise ValueError("choose `username` and `password`, or `bearer_token`")
+        return self
+
+
 class EvidenceConfig(_Section):
     access: AccessConfig = AccessConfig()
     snippets: SnippetsConfig = SnippetsConfig()
-    trace_url: str | None = None
-    """Where a trace is shown, such as `https://jaeger.example/trace/{trace_id}`; `{span_id}` is filled in as well."""
-
-    @field_validator("trace_url")
-    @classmethod
-    def _template(cls, value: str | None) -> str | None:
-        if value is not None and not re.match(r"https?://[^\s]*\{trace_id\}", value):
-            raise ValueError("an address that begins with http:// or https:// and has {trace_id} in it")
-        return value
+    trace_url: TraceUrl | None = None
+    """Where a trace is shown, such as `https://jaeger.example/trace/{trace_id}`; docs/operate.md has more."""
+    alertmanager: AlertmanagerConfig | None = None
 
 
 class MetricsConfig(_Section):
@@ -264,10 +299,7 @@ class MetricsConfig(_Section):
     @property
     def local(self) -> bool:
         """Whether only this machine can ask."""
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return self.host == "localhost"
+        return is_local(self.host)
 
 
 class EvaluationsConfig(_Section):
@@ -346,25 +378,11 @@ class Config(_Section):
         return self
 
     @model_validator(mode="after")
-    def _snippets_have_readers(self) -> Config:
+    def _snippets_are_private(self) -> Config:
         access = self.evidence.access
-        if self.role == "score" or not self.evidence.snippets.enabled or self.metrics.local:
-            return self
-        if access.users_file is None and access.bearer_token is None:
-            raise ValueError(
-                f"evidence.snippets keeps text that nobody may see: with metrics.host {self.metrics.host} others than "
-                "this machine can ask, so set evidence.access.users_file or .bearer_token"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _snippets_lie_apart(self) -> Config:
-        chain, snippets = (
-            url.rstrip("/") if "://" in url else str(Path(url).absolute())
-            for url in (self.chain_url, self.snippets_url)
-        )
-        if f"{snippets}/".startswith(f"{chain}/"):
-            raise ValueError("evidence.snippets.url: not below chain.url, where analysts' SQL may read")
+        if self.role != "score" and self.evidence.snippets.enabled and not self.metrics.local:
+            have_readers(self.metrics.host, given=access.users_file is not None or access.bearer_token is not None)
+        lie_apart(self.chain_url, self.snippets_url)
         return self
 
     @property

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
@@ -26,3 +28,27 @@ class SnippetsConfig(_Section):
     """Excerpts that one process keeps in a minute; further calls get none."""
     bytes_max: Annotated[int, Field(ge=1 << 20)] = 1 << 30
     """Of all that is kept; beyond, the oldest hours go before their time."""
+
+
+def have_readers(host: str, *, given: bool) -> None:
+    """ValueError where others than this machine can ask ``host``, and without credentials nobody is let in."""
+    if not given:
+        raise ValueError(
+            f"evidence.snippets keeps text that nobody may see: with metrics.host {host} others than this machine can "
+            "ask, so set evidence.access.users_file or .bearer_token"
+        )
+
+
+def lie_apart(chain: str, snippets: str) -> None:
+    """ValueError where snippets lie below the chain."""
+    outer, inner = (url.rstrip("/") if "://" in url else str(Path(url).absolute()) for url in (chain, snippets))
+    if f"{inner}/".startswith(f"{outer}/"):
+        raise ValueError("evidence.snippets.url: not below chain.url, where analysts' SQL may read")
+
+
+def is_local(host: str) -> bool:
+    """Whether what listens there can be reached from this machine alone."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

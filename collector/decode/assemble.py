@@ -24,6 +24,7 @@ from collector.records import Anchor, DropReason, Partition, Settled
 TRACES_PER_CALL = 10  # traces remembered for each call that may wait
 SPANS_PER_TRACE_MAX = 4_096
 TWINS_TOLD_MAX = 4
+NESTED_MAX = 512  # of the candidates below one, as many tell whether it wraps several requests
 
 
 class Assembler:
@@ -227,7 +228,9 @@ class Assembler:
             pair(outer, inner)
             return outer.native
         others = [
-            each for each in trace.below(outer) if each.native == inner.native and each.state is not State.DROPPED
+            each
+            for each in trace.below(outer)[-NESTED_MAX:]
+            if each.native == inner.native and each.state is not State.DROPPED
         ]
         if len(others) > 1 and max(each.started_at for each in others) >= min(each.ended_at for each in others):
             return True  # several requests one after the other are not one request

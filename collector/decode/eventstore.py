@@ -42,7 +42,7 @@ class EventStore:
         self.late = 0
 
     def add(self, event: LogEvent, now: float, candidate: Candidate | None) -> None:
-        """Keep an event; the same one delivered again is kept once."""
+        """Keep an event; the same one delivered again is kept once, from then on."""
         sender = (event.source.process, event.source.scope)
         self._senders.pop(sender, None)  # the dict stays in order of time
         self._senders[sender] = now
@@ -57,6 +57,8 @@ class EventStore:
         if group is None:
             group = self._groups[key] = _Group(now)
             self._ages.append((now, key))
+        elif now > group.touched:
+            group.touched = now
         if candidate is not None:
             group.joined = True
         if event in group.events:
@@ -112,9 +114,14 @@ class EventStore:
     def forget_old(self, now: float) -> None:
         """Let go of what is older than the memory, and of the oldest beyond the bound."""
         ages = self._ages
-        while ages and (ages[0][0] + self._memory_seconds < now or len(self._groups) > self._groups_max):
-            group = self._groups.pop(ages.popleft()[1], None)
-            if group is not None and not group.joined:
+        while ages and ((full := len(self._groups) > self._groups_max) or ages[0][0] + self._memory_seconds < now):
+            _, key = ages.popleft()
+            group = self._groups[key]
+            if not full and group.touched + self._memory_seconds >= now:
+                ages.append((group.touched, key))
+                continue
+            del self._groups[key]
+            if not group.joined:
                 self.unjoined += len(group.events)
         while self._orphans and self._orphans[0][0] + self._memory_seconds < now:
             self._orphans.popleft()

@@ -9,6 +9,7 @@ from typing import Final
 from collector.decode.calls import SAME_ID_NANOSECONDS, SLACK_NANOSECONDS, overlap
 from collector.decode.candidate import Candidate, State
 
+SAME_ID_MAX: Final = 64  # candidates of one response id that are compared: mock servers give every answer the same
 _SCANNED_MAX: Final = 512  # candidates of one process that a native span is compared with, newest first
 
 
@@ -25,7 +26,8 @@ class Twins:
         if response_id is not None:
             same = self._by_id.setdefault(response_id, candidate)
             if same is not candidate:  # ids are nearly always told once: no list for each
-                self._by_id[response_id] = [*(same if isinstance(same, list) else [same]), candidate]
+                others = same if isinstance(same, list) else [same]
+                self._by_id[response_id] = [*others[1 - SAME_ID_MAX :], candidate]
         kind = self._native if candidate.native else self._instrumented
         group = kind.get(candidate.process)
         if group is None:

@@ -124,7 +124,6 @@ class Watch:
         positions = dict(head.positions)
         for file in due:
             positions[file.stream] = max(positions.get(file.stream, 0), file.next)
-        streams = {file.stream for file in self._files}
         full = head.next % FULL_EVERY == 0 or len(kept) < len(head.detectors)
         told: dict[Slice, Detector] = kept | verdict.detectors if full else verdict.detectors
         return Record(
@@ -132,7 +131,7 @@ class Watch:
             begin=window.begin,
             end=window.end,
             alpha=self.config.alpha,
-            positions={stream: at for stream, at in positions.items() if stream in streams},
+            positions=positions,  # of streams without files, too: a view that is built again lacks some for a while
             rows=verdict.rows,
             topics=verdict.topics,
             detectors=tuple(told[name] for name in sorted(told)),

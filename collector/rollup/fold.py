@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -81,6 +81,23 @@ class CallColumns:
 
     def __len__(self) -> int:
         return len(self.time)
+
+    def before(self, time: float) -> CallColumns:
+        """Those that lie before a time, in microseconds since the epoch."""
+        rows = self.time < time
+        return replace(
+            self,
+            time=self.time[rows],
+            keys=tuple(Words(words.codes[rows], words.values) for words in self.keys),
+            trace=self.trace[rows],
+            error=self.error[rows],
+            unscored=self.unscored[rows],
+            content=self.content[rows],
+            unjoined=self.unjoined[rows],
+            dropped_attributes=self.dropped_attributes[rows],
+            numbers={name: values[rows] for name, values in self.numbers.items()},
+            scores=tuple(replace(scores, values=scores.values[rows]) for scores in self.scores),
+        )
 
 
 def fold_scores(calls: CallColumns, seconds: int, thresholds: Thresholds) -> Summary:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from collector.config import Config
 from collector.evidence import Said
 from collector.records import Anchor, LLMCall, SnippetDrop
 from collector.scoring import exchange
@@ -83,3 +84,10 @@ class Maker:
             if excerpt is not None:
                 said.append(Said(of=passage.of, excerpt=excerpt))
         return tuple(said)
+
+
+def open_maker(config: Config, telemetry: Telemetry) -> Maker | None:
+    """None where no snippets are kept. Raises ConfigError where a signal is named that does not exist."""
+    if not config.evidence.snippets.enabled:
+        return None
+    return Maker(Chooser(config.evidence.snippets, config.signals.warn_at), telemetry)

@@ -213,7 +213,7 @@ class OtlpSource:
     def _make_room(self, log: LocalLog) -> None:
         """Let old records go: a bounded piece now, the rest with the next polls."""
         now = self._clock()
-        if now < self._trim_at:
+        if now < self._trim_at <= now + TRIM_SECONDS:
             return
         self._trim_at = now + TRIM_SECONDS
         crowded = log.used_ratio() > FULL_RATIO

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from collector.delta import KEYS, Delta, SuiteEntry
+from collector.delta import KEYS, Delta, DeltaError, SuiteEntry
 from collector.rollup import SCORES, CallColumns, ScoreValues, Shape, Summary, Words
 from collector.rollup.fold import CONTENTS, NOT_IN_SUITE, UNKNOWN
 from collector.rollup.histogram import Buckets, Ints, quantile
@@ -24,7 +24,7 @@ def signal_version(entry: SuiteEntry) -> str:
 
 
 def call_columns(delta: Delta) -> CallColumns:
-    """The calls of a delta as arrays; AssertionError for a word that no version of ours writes."""
+    """The calls of a delta as arrays; DeltaError for a word that only a newer version can have written."""
     table = delta.calls.combine_chunks()
     return CallColumns(
         time=table.column("time").cast(pa.int64()).to_numpy(),
@@ -202,7 +202,7 @@ def _coded(column: pa.ChunkedArray, codes: dict[str, int]) -> Ints:
         encoded = encoded.dictionary_encode()
     unknown = [word for word in encoded.dictionary.to_pylist() if word not in codes]
     if unknown:
-        raise AssertionError(f"a delta with words that this version does not know: {unknown[:3]}")
+        raise DeltaError(f"a delta with words that this version does not know: {unknown[:3]}")
     table = np.array([*(codes[word] for word in encoded.dictionary.to_pylist()), 0], dtype=np.int64)
     found: Ints = table[encoded.indices.fill_null(len(table) - 1).to_numpy()]
     return found

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from collector import delta as deltas
 from collector.delta import CALL_FIELDS, OPTIONAL_FIELDS
+from collector.store.database import StoreError
 from collector.store.tables import Applicable
 
 FINE_HOURS = 48  # so long the calls are pruned by the hour, before that by the day
@@ -25,14 +26,17 @@ class CallFiles:
         self._copies = root is None
 
     def keep(self, link: Applicable) -> str:
-        """The path of the link's object, which is copied here first if the chain is remote."""
+        """The path of the link's object, which is copied here first if the chain is remote: StoreError if it cannot."""
         if self._copies:
             path = self.base / link.path
-            if not path.exists():
-                path.parent.mkdir(parents=True, exist_ok=True)
-                part = path.with_name(path.name + _TEMPORARY)
-                part.write_bytes(deltas.encode(link.delta))
-                part.replace(path)
+            part = path.with_name(path.name + _TEMPORARY)
+            try:
+                if not path.exists():
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    part.write_bytes(deltas.encode(link.delta))
+                    part.replace(path)
+            except OSError as error:
+                raise StoreError(f"the calls cannot be copied to {self.base}: {error.strerror}") from error
         return link.path
 
     def sweep(self, keep: Collection[str]) -> int:

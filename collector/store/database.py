@@ -15,7 +15,7 @@ from collector.store.views import definitions
 
 FILE = "assay.duckdb"
 _SCHEMA = Path(__file__).with_name("schema.sql")
-FORMAT = "2"  # of the tables: raise it and every view is built again from its chain
+FORMAT = "3"  # of the tables: raise it and every view is built again from its chain
 OFFLINE: dict[str, str | bool] = {
     "autoinstall_known_extensions": False,  # each try costs seconds where there is no network
     "autoload_known_extensions": False,
@@ -81,7 +81,10 @@ class Database:
         """Set the file and its log aside, named by ``why``, and begin an empty one. Nothing is ever deleted."""
         with self.lock:
             self.close()
-            self._set_aside(why, self.path, _log_of(self.path))
+            try:
+                self._set_aside(why, self.path, _log_of(self.path))
+            except OSError as error:
+                raise StoreError(f"{self.path} cannot be set aside: {error.strerror}") from error
             self._open()
 
     def close(self) -> None:
@@ -144,10 +147,12 @@ class Database:
     def read(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """The connection, for as long as the block lasts; nobody else changes the file meanwhile."""
         with self.lock:
-            self.open()
-            assert self._connection is not None  # noqa: S101 - open leaves one
             try:
+                self.open()
+                assert self._connection is not None  # noqa: S101 - open leaves one
                 yield self._connection
+            except OSError as error:
+                raise StoreError(f"{error.filename or self.path}: {error.strerror}") from error
             except duckdb.Error as error:
                 failure = explain(error)
                 if failure is None:

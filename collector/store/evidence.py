@@ -16,6 +16,7 @@ from collector.delta import KEYS
 from collector.evidence import (
     BINS,
     Cell,
+    Coverage,
     DriftAlarm,
     DriftReport,
     Point,
@@ -26,6 +27,7 @@ from collector.evidence import (
     Totals,
     WorstCall,
 )
+from collector.store.coverage import coverage
 from collector.store.database import rows_of
 from collector.store.store import Store
 from collector.store.views import MISSED
@@ -86,6 +88,9 @@ class Findings:
         found = [_cell(key, steps) for key, steps in cells.items()]
         found.sort(key=lambda cell: (-(cell.share or 0), -cell.scored, cell.service, cell.signal, cell.side))
         return tuple(found[:CELLS_MAX])
+
+    def coverage(self, end: datetime) -> tuple[Coverage, ...]:
+        return coverage(self._store, end)
 
     def report(self, question: Question) -> Report:
         asked = _Asked(question)

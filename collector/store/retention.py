@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from collector.config import Config
 from collector.delta import EMBEDDING_WINDOW_SECONDS
 from collector.store.database import rows_of
-from collector.store.store import RESOLUTIONS, SHAPES, Store
+from collector.store.store import RESOLUTIONS, SHAPES, Store, reach_days
 
 DAY = 86_400
 _DRIFT = ("drift_windows", "drift_topics")
@@ -29,15 +29,15 @@ class Retired:
 
     windows: int  # rows of rollups and embedding sums
     objects: int  # objects of the chain that no view needs any more: Housekeeper.sweep deletes them
+    at: float  # the present that ages were told by, seconds since the epoch
 
 
 def kept(config: Config, now: float) -> list[Kept]:
     """What stays at ``now``. A window goes when all of it is too old.
 
-    A window that begins over ``calls_days`` and a day ahead of the clock goes as well: until its time comes, the calls
-    it was made of are gone from the chain, and nobody could build it again.
+    A window that begins further ahead of the clock than calls are put into windows goes as well.
     """
-    store, end = config.store, math.ceil(now) + (config.store.calls_days + 1) * DAY
+    store, end = config.store, math.ceil(now) + reach_days(config) * DAY
     days = {"minute": store.minute_days, "hour": store.hour_days, "day": store.day_days}
     embeddings = max(store.minute_days, config.baseline.baseline_hours / 24 + 1)
     rollups = [
@@ -55,9 +55,13 @@ def kept(config: Config, now: float) -> list[Kept]:
 def retire(store: Store, now: float) -> Retired:
     """Apply ``kept`` to the view.
 
+    Ages are told by ``now``, but at most by a day after the newest log time: what a clock that leapt ahead calls old
+    would be gone for good. So of a chain that nothing is added to, the last days stay.
+
     Objects of the chain go from the front, as long as all their calls are older than anything kept. A chain's last
     object stays, for it says where to go on. Raises StoreError.
     """
+    now = min(now, _newest(store) + DAY)
     every = kept(store.config, now)
     calls_begin = _begin(now, store.config.store.calls_days, DAY)
     oldest = min([calls_begin, *(item.begin for item in every)])
@@ -73,8 +77,9 @@ def retire(store: Store, now: float) -> Retired:
                 f"INSERT INTO data.kept VALUES (?, {_timestamp(item.begin)}, {_timestamp(item.end)})",  # noqa: S608
                 [item.table],
             )
-        # a call stamped over a day ahead of its log does not hold the whole chain back
-        age = "coalesce(least(last_time, log_time + INTERVAL 1 DAY), log_time, TIMESTAMP '1970-01-01')"
+        # a call stamped beyond the reach of windows does not hold the whole chain back
+        reach = f"log_time + INTERVAL {reach_days(store.config)} DAY"
+        age = f"coalesce(if(last_time > {reach}, {reach}, last_time), log_time, TIMESTAMP '1970-01-01')"
         staying = rows_of(
             connection,
             f"SELECT topic, epoch, partition, min(start) FILTER ({age} >= {_timestamp(oldest)}), max(start) "  # noqa: S608
@@ -87,7 +92,14 @@ def retire(store: Store, now: float) -> Retired:
             objects += rows_of(connection, f"SELECT count(*) FROM data.deltas WHERE {before}", place)[0][0]  # noqa: S608
             for table in ("deltas", "outcomes"):
                 connection.execute(f"DELETE FROM data.{table} WHERE {before}", place)  # noqa: S608 - names are ours
-    return Retired(windows=windows, objects=objects)
+    return Retired(windows=windows, objects=objects, at=now)
+
+
+def _newest(store: Store) -> float:
+    """The newest log time that the view knows; inf where it knows none."""
+    with store.database.read() as connection:
+        newest = rows_of(connection, "SELECT epoch_us(max(log_time)) FROM data.deltas")[0][0]
+    return math.inf if newest is None else newest / 1e6
 
 
 def _begin(now: float, days: float, seconds: int) -> int:

@@ -16,6 +16,7 @@ from collector.delta import Stream
 from collector.rollup import (
     SCORES,
     TRAFFIC,
+    CallColumns,
     Shape,
     Summary,
     Thresholds,
@@ -128,16 +129,30 @@ class Store:
         """Safe twice."""
         self.database.close()
 
+    def _reach(self, link: Applicable) -> float:
+        """The time, in microseconds, from which on calls of a link are in no window."""
+        log_time = link.delta.footer.resume_at
+        return (log_time + reach_days(self.config) * 86_400) * 1e6 if log_time > 0 else float("inf")
+
+    def _within_reach(self, link: Applicable, calls: CallColumns) -> CallColumns:
+        reach = self._reach(link)
+        return calls if not len(calls) or calls.time.max() < reach else calls.before(reach)
+
+    def _sums_within_reach(self, link: Applicable) -> Sums:
+        reach = self._reach(link)
+        return {key: sums for key, sums in tables.delta_sums(link.delta).items() if key[0] < reach}
+
     def _apply(self, links: list[Applicable], cursors: dict[Stream, int]) -> Applied:
         scores, traffic, deltas, outcomes = [], [], [], []
         for link in links:
             calls = call_columns(link.delta)
-            scores.append(fold_scores(calls, RESOLUTIONS["minute"], self.thresholds))
-            traffic.append(fold_traffic(calls, RESOLUTIONS["minute"]))
+            within = self._within_reach(link, calls)
+            scores.append(fold_scores(within, RESOLUTIONS["minute"], self.thresholds))
+            traffic.append(fold_traffic(within, RESOLUTIONS["minute"]))
             deltas.append(tables.delta_row(link, self.files.keep(link), calls))
             outcomes += tables.outcome_rows(link, calls)
         summaries = {"scores": merge(scores, SCORES), "traffic": merge(traffic, TRAFFIC)}
-        sums = tables.add_sums([tables.delta_sums(link.delta) for link in links])
+        sums = tables.add_sums([self._sums_within_reach(link) for link in links])
         with self.database.transaction() as connection:
             for resolution, seconds in RESOLUTIONS.items():
                 for name, summary in summaries.items():
@@ -154,6 +169,11 @@ class Store:
                 connection.execute("INSERT INTO data.cursors VALUES (?, ?, ?, ?)", [*stream, at])
         self.database.vacuum(PACK_GROWTH_MAX)
         return Applied(deltas=len(links), calls=sum(row["calls"] for row in deltas))
+
+
+def reach_days(config: Config) -> int:
+    """How far ahead of its log a call may be stamped to be in windows: what lies beyond, no chain could build again."""
+    return config.store.calls_days + 1
 
 
 def _add_summary(connection: duckdb.DuckDBPyConnection, table: str, shape: Shape, summary: Summary) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from collector.catalog import Board
 from dashboards.boards.common import ADDRESS, EVENTS, MODEL, SERVICE, SIDE, evidence, signal
 from dashboards.panels import Kind, Page, Panel, Unit
-from dashboards.promql import OF_MODEL, bad, rate, share
+from dashboards.promql import OF_MODEL, bad, rate, scores, share
 
 _BY, _LEGEND = "service, model", "{{service}} {{model}}"
 _OF = f'{OF_MODEL},side="$side"'
@@ -27,12 +27,17 @@ def page(signals: Sequence[str]) -> Page:
 
 
 def _table() -> Panel:
+    now = scores(_BY, "6h", _OF)
     return Panel(
         title="Models by signal",
-        says="Share of bad scores (alerts/slo.py) in six hours, and in the six hours before them.",
-        queries={"bad": bad(_BY, "6h", _OF), "before": bad(_BY, "6h", _OF, offset="6h")},
-        kind=Kind.TABLE, width=24, height=12, by=("signal", "service", "model"),
-        units={"bad": Unit.SHARE, "before": Unit.SHARE},
+        says="Share of bad scores (alerts/slo.py) in six hours, and in the six hours before them; the worst first.",
+        queries={
+            "scored": f"{now} or 0 * {scores(_BY, '6h', _OF, offset='6h')}",
+            "bad": bad(_BY, "6h", _OF),
+            "bad before": bad(_BY, "6h", _OF, offset="6h"),
+        },
+        kind=Kind.TABLE, width=24, height=12, by=("signal", "service", "model"), sort="bad", warn=0.02, critical=0.1,
+        units={"scored": Unit.COUNT, "bad": Unit.SHARE, "bad before": Unit.SHARE},
         link=evidence(
             signal="${__data.fields.signal}",
             side="${side}",

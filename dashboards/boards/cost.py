@@ -68,13 +68,13 @@ def _courses() -> tuple[Panel, ...]:
             title="Input tokens",
             says="A second, by model.",
             queries={"{{model}}": tokens("input")},
-            kind=Kind.STACK, unit=Unit.COUNT_A_SECOND,
+            kind=Kind.STACK, unit=Unit.A_SECOND,
         ),
         Panel(
             title="Output tokens",
             says="A second, by model.",
             queries={"{{model}}": tokens("output")},
-            kind=Kind.STACK, unit=Unit.COUNT_A_SECOND,
+            kind=Kind.STACK, unit=Unit.A_SECOND,
         ),
         Panel(
             title="Latency",

@@ -64,7 +64,7 @@ def _courses() -> tuple[Panel, ...]:
                 _LEGEND: f"max by ({_SLICE}) (assay_drift_log_evalue{{{OF_MODEL}}})",
                 "alarm from here": "max(assay_drift_alarm_threshold)",
             },
-            width=24, height=10, unit=Unit.SCORE,
+            width=24, height=10, unit=Unit.SCORE, bounds=("alarm from here",),
             link=evidence(
                 "Topics before and after",
                 signal="drift",

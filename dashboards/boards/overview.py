@@ -23,7 +23,7 @@ def page() -> Page:
         says="Is anything wrong, and where? Every service at once; made to hang on a wall.",
         variables=(SERVICE, ADDRESS),
         events=EVENTS,
-        content=(*_numbers(), _services(), *_courses()),
+        content=(*_numbers(), _alerts(), _services(), *_courses()),
     )
 
 
@@ -68,17 +68,33 @@ def _numbers() -> tuple[Panel, ...]:
     )  # fmt: skip
 
 
+def _alerts() -> Panel:
+    by = ("severity", "alertname", "service", "signal", "side")
+    return Panel(
+        title="Alerts that fire",
+        says="By severity and slice. Each leads to the evidence; the runbook is in the alert.",
+        queries={"": f"max by ({', '.join(by)}) ({FIRING})"},
+        kind=Kind.TABLE, width=24, height=7, by=by, sort="severity", falling=True, empty="–",
+        link=evidence(
+            "Evidence",
+            service="${__data.fields.service}",
+            signal="${__data.fields.signal}",
+            side="${__data.fields.side}",
+        ),
+    )  # fmt: skip
+
+
 def _services() -> Panel:
     return Panel(
         title="Services",
-        says="One row a service, over the last hour. A number leads to the worst calls.",
+        says="One row a service, the worst first, over the last hour. A number leads to the worst calls.",
         queries={
             "calls": _CALLS,
             "failed": share(increase("assay_calls_failed_total", OF_SERVICE, "service", "1h"), _CALLS),
             "unscored": share(increase("assay_calls_unscored_total", OF_SERVICE, "service", "1h"), _CALLS),
             "worst signal": _WORST,
         },
-        kind=Kind.TABLE, width=24, height=8, by=("service",),
+        kind=Kind.TABLE, width=24, height=8, by=("service",), sort="worst signal", warn=0.02, critical=0.1,
         units={"calls": Unit.COUNT, "failed": Unit.SHARE, "unscored": Unit.SHARE, "worst signal": Unit.SHARE},
         link=evidence(service="${__data.fields.service}"),
     )  # fmt: skip

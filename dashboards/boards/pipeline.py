@@ -99,10 +99,10 @@ def _flow() -> tuple[Panel, ...]:
             title="Rejected and dropped, by reason",
             says="Records that could not be decoded, and spans that are no call (wrappers, twins).",
             queries={
-                "rejected {{reason}}": rate("assay_records_rejected_total", by="reason"),
-                "dropped {{reason}}": rate("assay_spans_dropped_total", by="reason"),
+                "rejected {{reason}}": f"{rate('assay_records_rejected_total', by='reason')} > 0",
+                "dropped {{reason}}": f"{rate('assay_spans_dropped_total', by='reason')} > 0",
             },
-            kind=Kind.STACK, unit=Unit.A_SECOND,
+            kind=Kind.STACK, unit=Unit.A_SECOND, empty="nothing",
         ),
     )  # fmt: skip
 
@@ -128,8 +128,8 @@ def _house() -> tuple[Panel, ...]:
         ),
         Panel(
             title="Readiness",
-            says="1 while a condition of /readyz holds.",
+            says="Conditions of /readyz, in the process that is worst off.",
             queries={"{{condition}}": "min by (condition) (assay_ready)"},
-            highest=1,
+            kind=Kind.STAT, named=True, warn=1, falling=True, words={"0": "not ready", "1": "ready"},
         ),
     )  # fmt: skip

@@ -74,7 +74,7 @@ def _courses() -> tuple[Panel, ...]:
                 "{{service}}": _beyond(CRITICAL_AT, "service"),
                 "budget": 'max(assay:quality:budget{signal="$signal",side="$side"})',
             },
-            unit=Unit.SHARE, link=_EVIDENCE,
+            unit=Unit.SHARE, bounds=("budget",), link=_EVIDENCE,
         ),
         Panel(
             title=f"Share beyond {WARN_AT}, by model",

@@ -24,18 +24,40 @@ def page() -> Page:
 def _coverage() -> tuple[Panel, ...]:
     scored = scores("", "1h", OF_SERVICE)
     missed = increase("assay_signal_unscored_total", _MISSED, "signal", "1h")
+    all_scored, all_missed = f"({scored} or 0 * {missed})", f"({missed} or 0 * {scored})"
     return (
         Panel(
             title="Coverage by signal",
-            says="Over the last hour: judged over what should have been judged.",
-            queries={"scored": scored, "coverage": f"{scored} / ({scored} + ({missed} or 0 * {scored}))"},
-            kind=Kind.TABLE, height=10, by=("signal",), units={"scored": Unit.COUNT, "coverage": Unit.SHARE},
+            says="Over the last hour: judged over what should have been judged, the least first.",
+            queries={
+                "scored": all_scored,
+                "left out": all_missed,
+                "coverage": f"{all_scored} / ({all_scored} + {all_missed} > 0)",
+            },
+            kind=Kind.TABLE, height=10, by=("signal",), sort="coverage", warn=0.98, critical=0.9, falling=True,
+            units={"scored": Unit.COUNT, "left out": Unit.COUNT, "coverage": Unit.SHARE},
         ),
         Panel(
             title="Left out, by reason",
-            says="Texts a second that should have been judged and were not.",
-            queries={"{{signal}} {{reason}}": rate("assay_signal_unscored_total", _MISSED, "signal, reason")},
+            says="Texts a second that should have been judged and were not, of all signals.",
+            queries={"{{reason}}": f"{rate('assay_signal_unscored_total', _MISSED, 'reason')} > 0"},
             kind=Kind.STACK, height=10, unit=Unit.A_SECOND, empty="nothing",
+        ),
+        Panel(
+            title="Left out for overload",
+            says="Share of the traces that a signal leaves out in the worker that is worst off; alerts speak of it.",
+            queries={"{{signal}}": "max by (signal) (assay_shed_ratio) > 0"},
+            width=8, height=7, unit=Unit.SHARE, highest=1, empty="nothing",
+        ),
+        Panel(
+            title="Recall of the cascade",
+            says="Share of toxic texts that its light first stage lets through to the full model, with its interval.",
+            queries={
+                "at most": "max(assay_cascade_recall_high)",
+                "recall": "max(assay_cascade_recall)",
+                "at least": "min(assay_cascade_recall_low)",
+            },
+            width=8, height=7, unit=Unit.SHARE, highest=1, empty="no cascade",
         ),
     )  # fmt: skip
 
@@ -46,7 +68,7 @@ def _work() -> tuple[Panel, ...]:
             title="Batches in which a signal raised",
             says="Anything here is a defect: the signal's scores are missing for those batches.",
             queries={"{{signal}} {{error}}": rate("assay_signal_failures_total", by="signal, error")},
-            unit=Unit.A_SECOND, empty="none",
+            width=8, height=7, unit=Unit.A_SECOND, empty="none",
         ),
         Panel(
             title="Time by signal",
@@ -69,12 +91,13 @@ def _encoder() -> tuple[Panel, ...]:
             title="Tokens read",
             says="By the encoder, a second.",
             queries={"tokens": rate("assay_encoder_tokens_total")},
-            unit=Unit.COUNT_A_SECOND,
+            width=8, unit=Unit.A_SECOND,
         ),
         Panel(
             title="Batch size",
             says="Calls scored together: small while there is time, large under load.",
             queries=quantiles("assay_batch_calls", of_all=(0.5, 0.95)),
+            width=8,
         ),
         Panel(
             title="Trouble of the device",
@@ -83,5 +106,6 @@ def _encoder() -> tuple[Panel, ...]:
                 "halved": increase("assay_encoder_packs_halved_total", window="1h"),
                 "lost": increase("assay_encoder_device_losses_total", window="1h"),
             },
+            kind=Kind.STAT, width=8, named=True, warn=1,
         ),
     )  # fmt: skip

@@ -125,6 +125,7 @@ _APPENDED = 'assay_last_append_timestamp_seconds{topic="otlp_spans",partition="0
 _BUILD = 'assay_build_info{role="all"}'
 _FREE, _SIZE = "assay_data_free_bytes", "assay_data_size_bytes"
 _EVALUE = 'assay_drift_log_evalue{service="bot",model="m",side="input"}'
+_SHED = 'assay_shed_ratio{{instance="{}",signal="{}"}}'.format
 _REFUSED = 'assay_evaluations_total{outcome="refused"}'
 TOPIC = {"topic": "otlp_spans"}
 
@@ -240,6 +241,14 @@ CASES: tuple[Case, ...] = (
         labels={},
         quiet={'assay_build_info{role="serve"}': 1, 'assay_build_info{role="score"}': 1},
         loud={'assay_build_info{role="score"}': None},
+        onset=4,
+        opens_later=True,
+    ),
+    Case(
+        alert="AssayRulesMissing",
+        quiet={_BUILD: 1, **_BUDGET},
+        loud=dict.fromkeys(_BUDGET),
+        nearly=({_BUILD: None, **dict.fromkeys(_BUDGET)},),
         onset=4,
         opens_later=True,
     ),
@@ -387,6 +396,20 @@ CASES: tuple[Case, ...] = (
         loud={'assay_signal_unscored_total{service="bot",signal="toxicity",side="output",reason="shed"}': 1},
         clears=3,
         closes_later=True,
+    ),
+    Case(
+        alert="AssayOverloadLasts",
+        quiet={'assay_shed_level{instance="a"}': 0, 'assay_shed_level{instance="b"}': 0},
+        loud={'assay_shed_level{instance="b"}': 1},
+    ),
+    Case(  # the last signal in the order is touched only where the ones before it are left out whole
+        alert="AssayShedsEverything",
+        quiet={_SHED("a", "toxicity"): 0, _SHED("a", "drift"): 0, _SHED("b", "toxicity"): 0, _SHED("b", "drift"): 0},
+        loud={_SHED("b", "toxicity"): 0.95, _SHED("b", "drift"): 0.2375},
+        nearly=(
+            {_SHED("a", "toxicity"): 0.95, _SHED("b", "toxicity"): 0.95},
+            {_SHED("a", "drift"): 0.95, _SHED("b", "toxicity"): 0.95},
+        ),
     ),
     Case(
         alert="AssayCascadeFell",

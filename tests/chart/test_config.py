@@ -173,6 +173,25 @@ def test_excerpts_are_kept_by_workers_and_shown_by_the_server_to_its_users_alone
     assert server.evidence.access.users_file
 
 
+def test_who_serves_the_overview_asks_alertmanager_and_a_worker_does_not(tmp_path: Path) -> None:
+    objects, single = render("fleet-secured"), render("all-otlp")
+    worker, server = (load(objects, one(objects, kind), tmp_path / kind) for kind in ("Deployment", "StatefulSet"))
+    alone = load(single, one(single, "StatefulSet"), tmp_path / "all")
+
+    basic, token = server.evidence.alertmanager, alone.evidence.alertmanager
+    assert worker.evidence.alertmanager is None
+    assert "alertmanager" not in str(one(objects, "Deployment"))
+    assert basic
+    assert (basic.url, basic.username) == ("https://alertmanager.monitoring:9093/am", "assay")
+    assert basic.password
+    assert basic.password.file == tmp_path / "StatefulSet/etc/assay/alertmanager/password"
+    assert basic.ca_file == tmp_path / "StatefulSet/etc/assay/alertmanager/ca.crt"
+    assert token
+    assert (token.url, token.refresh_seconds) == ("http://alertmanager.monitoring", 30)
+    assert token.bearer_token
+    assert token.bearer_token.file == tmp_path / "all/etc/assay/alertmanager/token"
+
+
 def test_a_gpu_is_used_or_missed_aloud(tmp_path: Path) -> None:
     objects = render("fleet-gpu")
 

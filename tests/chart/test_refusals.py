@@ -16,6 +16,7 @@ ALL: dict[str, Any] = {"kafka": {"brokers": ["kafka:9092"]}}
 FLEET: dict[str, Any] = {**ALL, "mode": "fleet", "chain": {"url": "s3://bucket/chain"}}
 SASL = {"brokers": ["kafka:9092"], "sasl": {"mechanism": "PLAIN", "username": "u", "existingSecret": "s"}}
 TOKEN = {"brokers": ["kafka:9092"], "sasl": {"mechanism": "OAUTHBEARER", "existingSecret": "s"}}
+ALERTS = {"url": "http://alertmanager:9093", "existingSecret": "s"}
 ON = {"enabled": True}
 
 FIT = [
@@ -52,6 +53,10 @@ FIT = [
     (FLEET | {"chain": {"url": "gs://b/c", "existingSecret": "s"}}, "chain.existingSecret: keys of S3"),
     (ALL | {"detoxify": {"existingClaim": "c", "image": "i"}}, "detoxify: choose one"),
     (ALL | {"webConfig": {"tlsSecret": "s"}}, "webConfig.existingSecret: tlsSecret holds certificates"),
+    (ALL | {"alertmanager": {"existingSecret": "s", "tokenKey": "t"}}, "alertmanager.url: how to log in is given"),
+    (ALL | {"alertmanager": ALERTS | {"username": "u", "tokenKey": "t"}}, "choose one of username and tokenKey"),
+    (ALL | {"alertmanager": {"url": "http://a:1", "username": "u"}}, "alertmanager.existingSecret: name the Secret"),
+    (ALL | {"alertmanager": ALERTS}, "alertmanager.existingSecret: name at least one of its keys"),
     (ALL | {"serviceAccount": {"create": False}}, "serviceAccount.name: none is made"),
 ]
 TYPES = [
@@ -67,6 +72,13 @@ TYPES = [
     ),
     ({"kafka": {"brokers": ["k:1"], "sasl": {"password": "x"}}}, "additional properties 'password' not allowed"),
     (ALL | {"chain": {"url": "/mnt/shared"}}, "at '/chain/url'"),
+    (ALL | {"alertmanager": {"url": "alertmanager:9093"}}, "at '/alertmanager/url'"),
+    (ALL | {"alertmanager": {"url": "http://u:p@alertmanager:9093"}}, "at '/alertmanager/url'"),
+    (ALL | {"alertmanager": {"password": "x"}}, "at '/alertmanager': additional properties 'password' not allowed"),
+    (
+        ALL | {"config": {"evidence": {"alertmanager": {"url": "http://a"}}}},
+        "at '/config/evidence/alertmanager': additional properties 'url' not allowed",
+    ),
     (ALL | {"image": {"digest": "abc"}}, "at '/image/digest'"),
     (ALL | {"pod": {"terminationGracePeriodSeconds": 30}}, "terminationGracePeriodSeconds': minimum: got 30, want 61"),
     (FLEET | {"score": {"replicas": 0}}, "at '/score/replicas': minimum: got 0, want 1"),

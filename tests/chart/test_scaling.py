@@ -116,6 +116,18 @@ def test_a_worker_may_reach_names_brokers_and_the_bucket_and_the_server_no_broke
         assert part["podSelector"] == one(objects, kind)["spec"]["selector"]
 
 
+@pytest.mark.parametrize(
+    ("url", "port"),
+    [("http://am:9093", 9093), ("https://am", 443), ("http://am/a:1", 80), ("https://[fd00::1]:9443/am", 9443)],
+)
+def test_only_who_serves_may_reach_alertmanager_at_its_port(url: str, port: int) -> None:
+    objects = changed("fleet", f"alertmanager.url={url}")
+    worker, server = (one(objects, "NetworkPolicy", f"assay-{part}")["spec"] for part in ("score", "serve"))
+
+    assert ports(worker["egress"]) == [{53}, {9093}, {443}]
+    assert ports(server["egress"]) == [{53}, {443}, {port}]
+
+
 def test_network_rules_follow_brokers_store_and_receiver() -> None:
     alone = one(render("all-bucket"), "NetworkPolicy")["spec"]
     receiver = one(render("all-otlp"), "NetworkPolicy")["spec"]
@@ -125,7 +137,8 @@ def test_network_rules_follow_brokers_store_and_receiver() -> None:
     assert alone["egress"][2]["to"] == [{"namespaceSelector": {"matchLabels": {"name": "storage"}}}]
     assert ports(receiver["ingress"]) == [{"http"}, {"otlp"}]
     assert receiver["ingress"][0]["from"][0]["namespaceSelector"]["matchLabels"]
-    assert ports(receiver["egress"]) == [{53}]
+    assert ports(receiver["egress"]) == [{53}, {80}]
+    assert receiver["egress"][1]["to"][0]["namespaceSelector"]["matchLabels"]
     assert extra["egress"][1]["to"] == [{"ipBlock": {"cidr": "10.0.0.0/8"}}]
     assert extra["egress"][-1]["ports"] == [{"port": 80, "protocol": "TCP"}]
     assert one(render("fleet"), "NetworkPolicy", "assay-score")["metadata"]["namespace"] == NAMESPACE

@@ -161,7 +161,9 @@ def test_the_daemon_loads_its_configuration(tmp_path: Path) -> None:
     config = load_config(here, {})
 
     assert config.sql.access.users_file == config.evidence.access.users_file == users
-
+    assert config.evidence.alertmanager
+    (alerts,) = services()["alertmanager"]["ports"]
+    assert config.evidence.alertmanager.url == f"http://alertmanager:{alerts['target']}"
     assert config.source.kafka
     assert config.source.kafka.brokers == ("kafka:9092",)
     assert config.metrics.host == "0.0.0.0"
@@ -261,3 +263,14 @@ def test_grafana_finds_its_boards_and_its_data() -> None:
     assert volume_of("grafana", provider["options"]["path"]) == ROOT / "dashboards" / "generated"
     assert set(sources.values()) <= listening
     assert sources["prometheus"] == "http://prometheus:9090"
+
+
+@pytest.mark.server("compose")
+def test_a_dot_on_a_board_leads_to_its_trace_by_way_of_assay() -> None:
+    (source,) = [item for item in written("grafana/datasources.yaml")["datasources"] if item["uid"] == "prometheus"]
+    (where,) = source["jsonData"]["exemplarTraceIdDestinations"]
+    (pages,) = services()["assay"]["ports"]
+
+    assert where["name"] == "trace_id"
+    assert where["url"] == f"http://localhost:{pages['published']}/evidence/traces/$${{__value.raw}}"
+    assert any(argument == "--enable-feature=exemplar-storage" for argument in services()["prometheus"]["command"])

@@ -104,6 +104,38 @@ def test_a_merged_object_replaces_its_run_before_and_after_the_run_is_deleted(ch
     assert [link.next for link in chain.head(build.STREAM)] == [8]
 
 
+def test_the_head_reaches_back_over_merged_objects_as_far_as_it_is_asked_to(chain):
+    for start in range(0, 12, 2):
+        chain.append(build.delta(start, start + 2))
+    for start in (0, 4, 8):
+        chain.put_merged(build.delta(start, start + 4))
+
+    def recent(links):
+        return [link for link in links if link.next > 5]
+
+    assert [link.start for link in chain.head(build.STREAM, recent)] == [4, 8]
+    assert [link.start for link in chain.head(build.STREAM, lambda links: links)] == [0, 4, 8]
+    assert [link.start for link in chain.head(build.STREAM)] == [8]
+
+
+def test_whoever_comes_long_after_a_lost_race_learns_of_it_from_the_merged_object(chain):
+    links = [chain.append(build.delta(start, start + 2)) for start in range(0, 8, 2)]
+    chain.put_merged(build.delta(0, 6))
+    chain.delete([link.path for link in links[:3]])
+
+    assert isinstance(chain.append(build.delta(2, 5), stale=True), Conflict)
+    assert isinstance(chain.append(build.delta(8, 9), stale=True), Link)
+    assert [link.next for link in chain.walk(build.STREAM)] == [6, 8, 9]
+
+
+def test_whoever_comes_after_its_range_was_retired_does_not_begin_a_second_chain(chain):
+    links = [chain.append(build.delta(start, start + 2)) for start in range(0, 8, 2)]
+    chain.delete([link.path for link in links[:3]])
+
+    assert isinstance(chain.append(build.delta(2, 5), stale=True), Conflict)
+    assert [link.start for link in chain.walk(build.STREAM)] == [6]
+
+
 def test_streams_are_apart(chain):
     other = Stream("otlp_spans", "e2", 3)
     chain.append(build.delta(0, 2))

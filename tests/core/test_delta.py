@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from collector import delta as deltas
-from collector.delta import EMBEDDING_SCALE, DeltaError, decode, encode, merge_embeddings
+from collector.delta import EMBEDDING_SCALE, DeltaError, decode, embedding_table, encode, merge_embeddings
 from collector.labels import Labels
 from collector.rows import SuiteId, unscored
 from collector.rows import build as build_rows
@@ -99,3 +99,11 @@ def test_embedding_sums_merge_in_any_grouping():
     assert merge_embeddings([merge_embeddings(parts[1:]), parts[0]]).equals(whole)
     assert whole.column("n").to_pylist() == [9]
     assert np.frombuffer(whole.column("sum")[0].as_py(), dtype="<i4").tolist() == [9 * EMBEDDING_SCALE, 0, 0, 0]
+
+
+def test_an_embedding_sum_that_does_not_fit_is_refused_and_never_wrapped():
+    key = (0, "shop", "gpt-4o", "output", "m1")
+
+    assert embedding_table({key: (1, np.array([2**31 - 1, -(2**31)]))}).num_rows == 1
+    with pytest.raises(AssertionError, match="32 bits"):
+        embedding_table({key: (1, np.array([2**31, 0]))})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import obstore
 import pytest
@@ -23,7 +24,9 @@ def test_a_file_is_created_once(tmp_path):
 def test_contents_reach_the_disk_before_the_name_and_the_name_before_the_return(tmp_path, monkeypatch):
     done = []
     sync, link = os.fsync, os.link
-    monkeypatch.setattr("os.fsync", lambda handle: (done.append(os.readlink(f"/proc/self/fd/{handle}")), sync(handle)))
+    monkeypatch.setattr(
+        "os.fsync", lambda handle: (done.append(str(Path(f"/proc/self/fd/{handle}").readlink())), sync(handle))
+    )
     monkeypatch.setattr("os.link", lambda part, path: (done.append("link"), link(part, path)))
 
     create(tmp_path / "new" / "one", b"data")

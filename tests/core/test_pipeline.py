@@ -129,11 +129,11 @@ def test_an_outage_of_the_store_loses_nothing(log, monkeypatch):
     chain = Chain(MemoryStore())
     append, left = chain.append, [3]
 
-    def failing(delta):
+    def failing(delta, *, stale):
         if left[0]:
             left[0] -= 1
             raise ChainError("away")
-        return append(delta)
+        return append(delta, stale=stale)
 
     monkeypatch.setattr(chain, "append", failing)
     monkeypatch.setattr("collector.pipeline.RETRY_SECONDS", (0.01,))
@@ -173,12 +173,12 @@ class Slow(HashSuite):
         return super().score(exchanges, shed)
 
 
-def test_behind_its_bound_it_sheds_whole_traces_counts_every_call_and_ends_shedding_with_the_lag(log, monkeypatch):
-    monkeypatch.setattr("collector.pipeline.SLICE_CALLS_MAX", 20)
+def test_behind_its_bound_it_sheds_whole_traces_counts_every_call_and_ends_shedding_with_the_lag(log):
     config = OverloadConfig(lag_seconds_max=1, drain_seconds=0.001, step_seconds=0.05, calm_seconds=0.2, keep_ratio=0.3)
     chain = Chain(MemoryStore())
     produce(log, 600)
     running = pipeline(log, chain, Slow(), Shedding(config=config, steps=1))
+    running.slice_calls_max = 20
     running.start()
     eventually(lambda: running.shedding.level > 0)
     eventually(lambda: running.telemetry.calls == 600)

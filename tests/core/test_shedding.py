@@ -16,6 +16,7 @@ from collector.config import Config, OverloadConfig
 from collector.daemon import Daemon
 from collector.records import Kind
 from collector.shedding import SHARES, Shedding, depths, positions, shares
+from tests.core.build import NOON
 from tests.core.test_pipeline import pipeline
 from tests.fakes.source import FakeLog
 from tests.fakes.suite import HashSuite
@@ -185,6 +186,18 @@ def test_a_lag_that_grew_while_a_store_was_away_or_the_process_froze_sheds_nothi
             shedding.look(2 * HOUR + seconds, CONFIG.drain_seconds - 2 * seconds)
 
         assert shedding.level == 0
+
+
+def test_a_clock_that_is_turned_back_stops_neither_the_way_up_nor_the_way_down() -> None:
+    shedding = Shedding(config=OverloadConfig(lag_seconds_max=60), steps=2)
+    step, calm = shedding.config.step_seconds, shedding.config.calm_seconds
+    shedding.look(NOON, 300)
+    shedding.look(NOON - 3_600, 300)
+
+    assert shedding.look(NOON - 3_600 + step, 300 + step) == 1
+    shedding.look(NOON - 3_600 + step + 1, 0)
+    shedding.look(NOON - 7_200, 0)
+    assert shedding.look(NOON - 7_200 + calm, 0) == 0
 
 
 def test_at_the_highest_level_the_kept_share_still_has_every_signal() -> None:

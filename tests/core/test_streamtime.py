@@ -107,3 +107,57 @@ def test_time_never_goes_back_and_never_leads_the_clock(steps):
         now = time.advance({A: of_a, B: of_b}, wall=wall, known=known)
         assert before <= now <= wall
         before = now
+
+
+def test_a_clock_that_is_turned_back_does_not_stop_time():
+    time = StreamTime(patience_seconds=60)
+    turns(time, 9_000.0, 3.0, {A: 0})
+    stood = time.now
+
+    turns(time, 5_400.0, 12.0, {A: 0})
+
+    assert 10.0 < time.now - stood <= 12.0
+    assert time.log_time == 5_400.0 + 11.9
+
+
+def test_in_a_backlog_behind_a_clock_that_was_turned_back_the_log_goes_on_setting_the_time():
+    time = StreamTime(patience_seconds=60)
+    turns(time, 9_000.0, 3.0, {A: 0})
+    turns(time, 5_400.0, 9.0, {A: 0})
+
+    for second in range(9):
+        time.saw(A, 5_402.0 + second, 5_409.0 + second)
+        turns(time, 5_409.0 + second, 1.0, {A: 10})
+
+    assert time.log_time == 5_410.0
+    assert time.arrival(5_500.0) - time.now == 90.0
+
+
+def test_a_backlog_that_was_never_passed_is_not_skipped_when_the_clock_is_turned_back():
+    time = StreamTime(patience_seconds=60)
+    time.saw(A, 100.0, 9_000.0)
+    time.advance({A: 10}, wall=9_000.0)
+
+    time.saw(A, 101.0, 5_400.0)
+    turns(time, 5_400.0, 2.0, {A: 10})
+
+    assert time.now == 101.0
+
+
+@given(st.lists(st.tuples(st.floats(-9_999, 9_999), st.integers(0, 3), st.booleans()), max_size=30))
+def test_whatever_the_clock_does_time_goes_on_and_never_back(jumps):
+    time = StreamTime(patience_seconds=60)
+    wall = passed = 500_000.0
+    before = 0.0
+
+    for jump, of_a, known in jumps:
+        wall, passed = wall + jump, passed + max(0.0, jump)
+        if of_a:
+            time.saw(A, wall - of_a, wall)
+        now = time.advance({A: of_a}, wall=wall, known=known)
+        assert before <= now <= passed + 1e-6
+        assert time.log_time <= wall + 1e-6
+        before = now
+    turns(time, wall, 2.0, {A: 0})
+
+    assert time.log_time > wall + 1.5

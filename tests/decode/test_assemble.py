@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from collector.config import JoinConfig
 from collector.decode.assemble import Assembler
+from collector.decode.twins import SAME_ID_MAX
 from collector.records import Anchor, Content, DropReason, LLMCall, Partition, Settled
 from tests.decode.test_twins import INSTRUMENTED, NATIVE, TRACE
 from tests.decode.wire import BARE, CHAT, LIMITS, TOPIC, WireEvent, WireSpan, events_of, spans_of
@@ -104,6 +106,21 @@ def test_events_delivered_twice_say_everything_once() -> None:
 
     assert isinstance(settled.verdict, LLMCall)
     assert len(settled.verdict.input_messages) == len(settled.verdict.outputs) == 1
+
+
+def test_events_that_are_read_again_are_remembered_from_then_on() -> None:
+    target = assembler()
+    target.add_events(events_of(ASKED, ANSWER), now=0.0)
+    target.add_events(events_of(ASKED, ANSWER), now=55.0)
+    target.settle(61.0)
+    add(target, BARE, now=62.0)
+
+    (settled,) = target.settle(64.0)
+
+    assert isinstance(settled.verdict, LLMCall)
+    assert settled.verdict.content is Content.CAPTURED
+    assert target.settle(116.0) == []
+    assert target._events._groups == {}
 
 
 def test_events_whose_span_never_comes_are_counted() -> None:
@@ -360,3 +377,15 @@ def test_every_candidate_gets_exactly_one_verdict(cuts: list[int], pause: float,
 
 def _told(settled: Settled) -> bool:
     return not isinstance(settled.verdict, DropReason)
+
+
+def test_ids_and_wrappers_that_everybody_shares_do_not_make_a_call_cost_more_and_more() -> None:
+    target = assembler()
+    for number in range(1, 200):
+        add(target, replace(CHAT, trace=number, attributes={**CHAT.attributes, "gen_ai.response.id": "chatcmpl-1"}))
+
+    (same,) = target._twins._by_id.values()
+
+    assert isinstance(same, list)
+    assert len(same) == SAME_ID_MAX
+    assert len(target.settle(2.0)) == 199

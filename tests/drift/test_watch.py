@@ -13,6 +13,7 @@ from collector.store.driftlog import drift_files
 from collector.store.housekeeping import Housekeeper
 from signals import sketch
 from tests.drift.build import DAY, HOUR, MONDAY, MORNING, SETTINGS, Traffic, World
+from tests.store.build import STREAMS
 
 SHOP = Slice("shop", "gpt-4o", "input", f"encoder-1/{sketch.VERSION}")
 
@@ -158,6 +159,21 @@ def test_another_encoder_begins_a_detector_of_its_own(world):
 
     assert totals(found)["pairs"] == 0
     assert {name.version.split("/")[0] for name in world.watch.catch_up().detectors} == {"encoder-1", "encoder-2"}
+
+
+def test_a_view_that_lacks_a_stream_for_a_while_takes_no_call_in_twice(world):
+    early, late = Traffic(world.chain), Traffic(world.chain, seed=2, stream=STREAMS[1])
+    early.minutes(MORNING, 3, calls=10)
+    late.minutes(MORNING + 180, 3, calls=10)
+    world.materialiser.step()
+    files = drift_files(world.materialiser.store)
+    known = [file for file in files if file.stream == STREAMS[0].path]
+    found = []
+    for shown in (known, [file for file in files if file not in known], files):  # as while a view is built again
+        while record := world.watch.step(shown, MORNING + HOUR):
+            found.append(record)
+
+    assert totals(found)["calls"] == 60
 
 
 def test_a_shift_alarms_and_says_since_when_and_no_shift_does_not(world):

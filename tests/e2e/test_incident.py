@@ -10,9 +10,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from html import unescape
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
@@ -106,7 +108,12 @@ def test_from_the_incident_to_the_page_to_the_calls(
             *("--metrics-port", str(port), "--rate", str(RATE), "--incident-after", str(INCIDENT_AFTER_SECONDS)),
         ],
         cwd=Path(__file__).parents[2],
-        env={**os.environ, "ASSAY_EVIDENCE__TRACE_URL": "https://traces.test/{trace_id}"},
+        env={
+            **os.environ,
+            "ASSAY_EVIDENCE__TRACE_URL": "https://traces.test/{trace_id}",
+            "ASSAY_EVIDENCE__ALERTMANAGER__URL": manager.url,
+            "ASSAY_EVIDENCE__ALERTMANAGER__REFRESH_SECONDS": "1",
+        },
         stdout=log,
         stderr=log,
     )
@@ -131,6 +138,9 @@ def test_from_the_incident_to_the_page_to_the_calls(
         runbook = httpx.get(alert["annotations"]["runbook_url"])
         assert 'id="assayqualitycollapse"' in runbook.text
         assert all(page[1] == "/watchdog" for page in webhook.alerts("AssayWatchdog"))
+        shown = wait_until("the overview shows it", lambda: _shown(f"{assay}/evidence", "AssayQualityCollapse"))
+        asked = urlsplit(alert["annotations"]["evidence_url"]).query
+        assert parse_qs(asked) in [parse_qs(urlsplit(unescape(link)).query) for link in LINK.findall(shown)]
 
         wait_until("drift is examined", lambda: server.query("assay_drift_log_evalue"))
         assert empty_panels(server) - NOTHING_TO_SHOW == set()
@@ -147,10 +157,16 @@ def test_from_the_incident_to_the_page_to_the_calls(
 
 CAUSES = {"docs-assistant": "lumen-rag-8b", "support-bot": "aurora-chat-2.2"}
 """The services that answer badly in the incident, and the model that does it."""
+LINK = re.compile(r'href="(/evidence\?[^"]+)"')
 NOTHING_TO_SHOW = {
     "assay-compare.json: Models by signal A",  # six hours are recorded every two minutes only
-    "assay-compare.json: Models by signal B",  # … and there were none before
+    "assay-compare.json: Models by signal B",
+    "assay-compare.json: Models by signal C",  # … and there were none before
+    "assay-pipeline.json: Rejected and dropped, by reason A",
+    "assay-pipeline.json: Rejected and dropped, by reason B",
     "assay-signals.json: Batches in which a signal raised A",
+    "assay-signals.json: Left out for overload A",
+    *(f"assay-signals.json: Recall of the cascade {query}" for query in "ABC"),  # which the demo does without
 }
 """Panels about trouble that this incident is not, and about times before it; every other panel has data."""
 CHOSEN = {
@@ -171,6 +187,11 @@ def empty_panels(server: Any) -> set[str]:
                 if not server.query(query):
                     found.add(f"{board}: {panel['title']} {target['refId']}")
     return found
+
+
+def _shown(url: str, text: str) -> str | None:
+    page = httpx.get(url).text
+    return page if text in page else None
 
 
 def _status(url: str) -> int:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import socket
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from html import unescape
 from html.parser import HTMLParser
@@ -15,10 +17,11 @@ from hypothesis import strategies as st
 
 from alerts.rules import alerts
 from collector import catalog
-from collector.config import MetricsConfig
+from collector.config import AlertmanagerConfig, MetricsConfig
 from collector.evidence import (
     BINS,
     Cell,
+    Coverage,
     DriftAlarm,
     DriftReport,
     Point,
@@ -29,11 +32,14 @@ from collector.evidence import (
     Totals,
     WorstCall,
 )
+from collector.export.alertmanager import CONNECT_SECONDS_MAX, AlertWatch, Heard
+from collector.export.current import CurrentAlert, CurrentAlerts, State
 from collector.export.prometheus import Exporter
 from collector.export.web import asked
 from collector.export.web.evidence import evidence_routes
 from collector.export.web.health import Health
 from collector.export.web.server import MetricsServer
+from collector.telemetry import Silent
 from signals.cards import card
 
 
@@ -66,6 +72,11 @@ class Made:
             course=(0.0, None, 0.2, 0.3),
         )  # fmt: skip
         return () if self.empty else (cell,)
+
+    def coverage(self, end: datetime) -> tuple[Coverage, ...]:
+        seen = Coverage(service="seen", scored=99, missed=1, scored_before=99, missed_before=1)
+        blind = Coverage(service=self.name, scored=30, missed=70, scored_before=95, missed_before=5)
+        return () if self.empty else (blind, seen)
 
     def report(self, question: Question) -> Report:
         self.asked.append(question)
@@ -115,8 +126,17 @@ class Made:
 def serve() -> Iterator[Callable[..., str]]:
     running: list[MetricsServer] = []
 
-    def start(evidence: object, trace_url: str | None = "https://traces.test/t/{trace_id}?s={span_id}") -> str:
-        routes = evidence_routes(lambda: evidence, NOW.replace(tzinfo=UTC).timestamp, trace_url)  # type: ignore[arg-type]
+    def start(
+        evidence: object,
+        trace_url: str | None = "https://traces.test/t/{trace_id}?s={span_id}",
+        heard: Heard | Callable[[], Heard] | None = None,
+    ) -> str:
+        routes = evidence_routes(
+            lambda: evidence,  # type: ignore[arg-type, return-value]
+            NOW.replace(tzinfo=UTC).timestamp,
+            trace_url,
+            (lambda: heard) if isinstance(heard, Heard) else heard,
+        )
         server = MetricsServer(Exporter(), Health(), MetricsConfig(port=0), routes=routes)
         server.start()
         running.append(server)
@@ -153,6 +173,119 @@ def test_a_page_has_no_script_and_lets_none_in(serve: Callable[..., str], path: 
         assert tag not in {"script", "iframe", "object", "embed"}
         assert not [name for name in attributes if name.startswith("on")]
         assert not (attributes.get("src") or "").startswith("http")
+
+
+def alert(name: str = "support-bot", **changes: object) -> CurrentAlert:
+    usual = CurrentAlert(
+        name="AssayQualityCollapse", severity="critical", state=State.FIRING, since=NOW - timedelta(minutes=12),
+        summary=f"{name}: toxicity broke down", slice=(("service", name), ("signal", "toxicity")),
+        runbook="assayqualitycollapse",
+        evidence="signal=toxicity&side=output&service=support-bot&from=1764000000&to=now",
+        board="https://grafana.test/d/assay-quality",
+    )  # fmt: skip
+    return replace(usual, **changes)  # type: ignore[arg-type]
+
+
+def heard(*alerts: CurrentAlert, age: float = 5.0, **changes: object) -> Heard:
+    """Alertmanager has said this ``age`` seconds ago."""
+    current = CurrentAlerts(alerts=alerts, watchdog=True)
+    now = NOW.replace(tzinfo=UTC).timestamp()
+    usual = Heard(asked_since=now - 3_600, fresh_seconds=55.0, current=current, at=now - age)
+    return replace(usual, **changes)  # type: ignore[arg-type]
+
+
+def test_an_alert_is_one_click_from_its_calls_its_runbook_and_its_board(serve: Callable[..., str]) -> None:
+    page = httpx.get(f"{serve(Made(), heard=heard(alert()))}/evidence").text
+
+    links = [attributes.get("href") or "" for _, attributes in Tags(page).tags]
+    assert f"/evidence?{alert().evidence}" in links
+    assert "/evidence/runbooks#assayqualitycollapse" in links
+    assert "https://grafana.test/d/assay-quality" in links
+    assert "since 2026-11-24 11:48:00, for 12 min" in page
+    assert page.index("AssayQualityCollapse") < page.index("<form")
+
+
+@pytest.mark.parametrize("state", [State.SILENCED, State.INHIBITED, State.MUTED])
+def test_an_alert_that_nobody_is_told_of_says_so(serve: Callable[..., str], state: State) -> None:
+    page = httpx.get(f"{serve(Made(), heard=heard(alert(state=state)))}/evidence").text
+
+    assert f"{state}: nobody is told" in page
+
+
+UNHEARD = {
+    "never": (heard(at=None), "not reached since 2026-11-24 11:00:00"),
+    "fails": (heard(alert(), age=5, problem="it answers 401"), "since 2026-11-24 11:59:55: it answers 401"),
+    "hangs": (heard(alert(), age=600), "not reached since 2026-11-24 11:50:00"),
+}
+
+
+@pytest.mark.parametrize("case", UNHEARD)
+def test_a_dead_alertmanager_is_no_calm(serve: Callable[..., str], case: str) -> None:
+    last, told = UNHEARD[case]
+    page = httpx.get(f"{serve(Made(), heard=last)}/evidence").text
+
+    assert told in page
+    assert "What fires now is unknown" in page
+    assert "Nothing fires" not in page
+    assert ("AssayQualityCollapse" in page) is bool(last.current.alerts)
+    assert 'class="spark"' in page  # the rest of the page stands
+
+
+def test_a_page_waits_for_no_alertmanager(serve: Callable[..., str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as deaf:  # takes connections and says nothing
+        config = AlertmanagerConfig(url=f"http://127.0.0.1:{deaf.getsockname()[1]}")
+        watch = AlertWatch(config, Silent(), NOW.replace(tzinfo=UTC).timestamp, {})
+        watch.start()
+
+        page = httpx.get(f"{serve(Made(), heard=lambda: watch.heard)}/evidence", timeout=CONNECT_SECONDS_MAX / 2)
+
+        watch.close()
+    assert page.status_code == 200
+    assert "not reached since 2026-11-24 12:00:00" in page.text
+
+
+def test_silence_without_the_watchdog_is_no_calm(serve: Callable[..., str]) -> None:
+    deaf = httpx.get(f"{serve(Made(), heard=heard(current=CurrentAlerts()))}/evidence").text
+    calm = httpx.get(f"{serve(Made(), heard=heard())}/evidence").text
+
+    assert "AssayWatchdog, which always fires, is not among its alerts" in deaf
+    assert "Nothing fires" not in deaf
+    assert "Nothing fires, as Alertmanager said at 2026-11-24 11:59:55" in calm
+
+
+def test_without_an_alertmanager_the_page_says_what_assay_knows_and_what_not(serve: Callable[..., str]) -> None:
+    page = unescape(httpx.get(f"{serve(Made())}/evidence").text)
+    empty = unescape(httpx.get(f"{serve(Made(empty=True))}/evidence").text)
+
+    assert "No Alertmanager is configured" in page
+    assert "<b>support-bot</b>: 30.0% of what should be judged is judged in this hour; 95.0% in the hour before" in page
+    assert "<b>seen</b>" not in page
+    assert "no texts are watched, so the absence of alarms says nothing" in empty
+    assert "nothing was there to judge, so coverage says nothing" in empty
+
+
+def test_alerts_beyond_the_bound_are_counted(serve: Callable[..., str]) -> None:
+    many = heard(current=CurrentAlerts(alerts=(alert(),), left_out=41, watchdog=True))
+
+    assert "41 more are not shown" in httpx.get(f"{serve(Made(), heard=many)}/evidence").text
+
+
+def test_a_hostile_alert_is_shown_and_does_nothing(serve: Callable[..., str]) -> None:
+    bad = alert(summary=HOSTILE, severity=HOSTILE, slice=((HOSTILE, HOSTILE),), evidence=HOSTILE, board=HOSTILE)
+    page = httpx.get(f"{serve(Made(), heard=heard(bad, problem=HOSTILE))}/evidence").text
+
+    assert HOSTILE in unescape(page)
+    assert not [tag for tag, _ in Tags(page).tags if tag in {"script", "img", "textarea"}]
+    assert not [name for _, attributes in Tags(page).tags for name in attributes if name.startswith("on")]
+
+
+def test_boards_find_a_trace_through_the_one_setting(serve: Callable[..., str]) -> None:
+    found = httpx.get(f"{serve(Made())}/evidence/traces/{'ab' * 16}?span_id={'cd' * 8}")
+    unset = httpx.get(f"{serve(Made(), None)}/evidence/traces/{'ab' * 16}")
+    none = httpx.get(f"{serve(Made())}/evidence/traces/javascript:alert(1)")
+
+    assert (found.status_code, found.headers["location"]) == (302, f"https://traces.test/t/{'ab' * 16}?s={'cd' * 8}")
+    assert (unset.status_code, none.status_code) == (404, 404)
 
 
 @pytest.mark.parametrize("path", ["/evidence", "/evidence?signal=toxicity", "/evidence?signal=drift"])
@@ -281,7 +414,9 @@ def test_any_query_string_is_a_question(query: dict[str, str]) -> None:
 @pytest.mark.server("chromium")
 @pytest.mark.parametrize("path", PAGES)
 def test_a_browser_shows_the_page_and_runs_nothing(serve: Callable[..., str], chromium, path: str) -> None:  # type: ignore[no-untyped-def]
-    document = chromium.dom(serve(Made(HOSTILE)) + path)
+    told = heard(alert(HOSTILE, slice=((HOSTILE, HOSTILE),), summary=HOSTILE), problem=HOSTILE)
+
+    document = chromium.dom(serve(Made(HOSTILE), heard=told) + path)
 
     assert "<main" in document
     assert not re.search(r"<script|<img", document)

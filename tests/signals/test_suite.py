@@ -29,6 +29,18 @@ class Broken:
         return ()
 
 
+class Numberless(Broken):
+    """A signal whose model answers with no number for the second of three texts, and with half a vector."""
+
+    def score(self, batch: Batch) -> tuple[ScoreColumn, ...]:
+        values = np.array([0.25, np.nan, 1.0], dtype=np.float32)
+        return (ScoreColumn(spec=self.specs[0], values=values, abstentions=np.zeros(3, dtype=np.uint8)),)
+
+    def embed(self, batch: Batch) -> tuple[Embeddings, ...]:
+        vectors = np.array([[1, 0], [np.inf, 0], [0, 1]], dtype=np.float32)
+        return (Embeddings(side=Side.OUTPUT, version="1", vectors=vectors, present=np.ones(3, dtype=np.bool_)),)
+
+
 def test_the_order_of_columns_is_that_of_the_registry_whatever_the_order_asked_for() -> None:
     suite = load_suite(SuiteOptions(enabled=("degeneration", "context_novelty")))
 
@@ -65,6 +77,15 @@ def test_the_default_suite_has_the_documented_columns(suite: Suite) -> None:
         "reference_bertscore_output",
     ]
     assert {found.side for found in suite.score([EXCHANGE]).embeddings} == {Side.INPUT, Side.OUTPUT}
+
+
+def test_an_answer_that_is_no_number_is_a_failure_of_its_text_alone() -> None:
+    scores = Suite([Numberless()], None).score([EXCHANGE] * 3)
+
+    assert scores.failures == {"broken": "NotANumber"}
+    assert scores.columns[0].abstentions.tolist() == [Abstention.NONE, Abstention.FAILED, Abstention.NONE]
+    assert scores.embeddings[0].present.tolist() == [True, False, True]
+    assert np.isfinite(scores.embeddings[0].vectors).all()
 
 
 def test_a_signal_that_raises_abstains_with_failed_and_the_others_score(suite: Suite) -> None:

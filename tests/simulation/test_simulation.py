@@ -22,7 +22,7 @@ def test_every_call_is_counted_exactly_once_whatever_happens(seed):
     assert world.unfinished() == {}
     assert {call: n for call, n in counted.items() if n != 1} == {}
     assert Counter(counted.keys()) == Counter(world.produced.keys())
-    assert world.textless() == []
+    assert world.clocks_fail or world.textless() == []
     assert world.totals("rejected") == sum(world.spoiled.values())
     assert world.totals("lost") == 0
     assert world.totals("consumed") == len(world.produced) + sum(world.spoiled.values())

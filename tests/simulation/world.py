@@ -2,8 +2,9 @@
 
 Everything that a real fleet does at its worst is a step here, drawn from a seed: records of many calls, rebalances,
 kill -9 (a worker's objects vanish), zombies (a worker goes on with partitions that are somebody else's), freezes (a
-worker goes on seconds later with what it knew of the log), lost answers of the store, outages, transaction markers,
-corrupt and undecodable records. The world knows which calls it produced, and that each one's text lies in the log.
+worker goes on seconds later with what it knew of the log), clocks that are turned back by an hour and set right again,
+lost answers of the store, outages, transaction markers, corrupt and undecodable records, and a housekeeper that merges
+deltas under everybody's hands. The world knows which calls it produced, and that each one's text lies in the log.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from obstore.store import MemoryStore
 
 from collector.chain import Chain, ChainError, Conflict, Link
 from collector.committer import Committer
+from collector.compaction import merge_deltas
 from collector.config import ChainConfig, JoinConfig, LimitsConfig
 from collector.decode.context import context_text
 from collector.delta import Delta
@@ -33,6 +35,8 @@ from tests.fakes.suite import HashSuite
 JOIN = JoinConfig(settle_seconds=2, window_seconds=10, memory_seconds=60)
 LIMITS = LimitsConfig()
 PARTITIONS = 3
+SWEEP_SECONDS = 10.0  # between merging deltas and deleting them, at least
+OUTAGE_SECONDS_MAX = 45.0  # stream time waits no longer than memory_seconds
 
 
 class ShakyChain(Chain):
@@ -43,10 +47,10 @@ class ShakyChain(Chain):
         self._rng = rng
         self.shaky = True
 
-    def append(self, delta: Delta) -> Link | Conflict:
+    def append(self, delta: Delta, *, stale: bool = False) -> Link | Conflict:
         if self.shaky and self._rng.random() < 0.05:
             raise ChainError("away")
-        appended = super().append(delta)
+        appended = super().append(delta, stale=stale)
         if self.shaky and self._rng.random() < 0.05:
             raise ChainError("the answer was lost")
         return appended
@@ -77,7 +81,7 @@ class Worker:
             join=JOIN,
             limits=LIMITS,
             telemetry=Silent(),
-            clock=lambda: world.now,
+            clock=lambda: self.clock,
         )
         suite = HashSuite()
         self.scorer = Scorer(suite, Silent())
@@ -89,9 +93,16 @@ class Worker:
             labels=Labels(values_max=50, chars_max=50),
             suite=SuiteId.of(suite.specs),
             written_by=name,
+            stale_seconds=SWEEP_SECONDS / 2,
         )
         self.steps: list[Step] = []
         self.thaws_at = 0.0
+        self.back_at = float("inf")
+        self.turned = 0.0  # how wrong its clock is, seconds
+
+    @property
+    def clock(self) -> float:
+        return self.world.now + self.turned
 
     def read(self) -> None:
         self.steps.append(self.intake.turn(0.0, blocked=len(self.steps) > 3))
@@ -105,10 +116,10 @@ class Worker:
                 if step.calls
                 else SuiteScores(columns=())
             )
-            self.committer.take(step, scores, self.world.now)
-        if self.committer.due(self.world.now):
+            self.committer.take(step, scores, self.clock)
+        if self.committer.due(self.clock):
             try:
-                outcome = self.committer.flush(self.world.now)
+                outcome = self.committer.flush(self.clock)
             except ChainError:
                 return
             self.source.commit(outcome.committed)
@@ -130,7 +141,9 @@ class World:
         self.owner: dict[int, Worker] = {}  # by the number of a pair of partitions
         self.produced: dict[str, FakeCall] = {}
         self.spoiled: Counter[Partition] = Counter()
+        self.merged: list[tuple[float, str]] = []  # deltas that were merged and are not deleted yet, since when
         self.number = 0
+        self.clocks_fail = seed % 2 == 1  # by an hour: a clock that far behind the log cannot wait for events in it
 
     # what happens
 
@@ -199,6 +212,24 @@ class World:
     def outage(self) -> None:
         worker = self.rng.choice(self.workers)
         worker.source.down = not worker.source.down
+        worker.back_at = self.now + OUTAGE_SECONDS_MAX
+
+    def turn_clock(self) -> None:
+        wrong = [0.0, self.rng.uniform(-5, 5), *[-3_600.0] * self.clocks_fail]
+        self.rng.choice(self.workers).turned = self.rng.choice(wrong)
+
+    def compact(self) -> None:
+        """Merge neighbours of some chain, and delete what was merged some time before."""
+        due = [path for at, path in self.merged if at + SWEEP_SECONDS < self.now]
+        self.chain.delete(due)
+        self.merged = [each for each in self.merged if each[1] not in due]
+        streams = self.chain.streams()
+        links = list(self.chain.walk(self.rng.choice(streams))) if streams else []
+        begin = self.rng.randrange(len(links)) if links else 0
+        run = links[begin : begin + self.rng.randint(2, 6)]
+        if len(run) > 1:
+            self.chain.put_merged(merge_deltas([link.delta for link in run]))
+            self.merged += [(self.now, link.path) for link in run]
 
     def _give(self, pair: int) -> None:
         """Spans and events of one number go to one worker, as range assignment sees to it."""
@@ -224,11 +255,12 @@ class World:
         for pair in range(PARTITIONS):
             self._give(pair)
         acts = [self.produce] * 6 + [self.spoil, self.marker, self.start, self.kill, self.rebalance, self.rebalance]
-        acts += [self.exorcise, self.outage, self.freeze]
+        acts += [self.exorcise, self.outage, self.freeze, self.turn_clock, self.compact]
         for _ in range(steps):
             self.now += self.rng.random()
             self.rng.choice(acts)()
             for worker in self.workers:
+                worker.source.down &= self.now < worker.back_at
                 if self.now < worker.thaws_at:
                     continue
                 if self.rng.random() < 0.7:

@@ -53,7 +53,15 @@ def committer(chain: Chain, keeper: object, telemetry: Counts | None = None, nam
 
 
 def opened(start: int = 0) -> Opened:
-    return Opened(partition=build.PARTITION, stream=build.STREAM, start=start, first=start, resume_at=0.0, labels={})
+    return Opened(
+        partition=build.PARTITION,
+        stream=build.STREAM,
+        start=start,
+        first=start,
+        resume_at=0.0,
+        labels={},
+        at=build.NOON,
+    )
 
 
 def take(committing: Committer, offsets: range, *, open_at: int | None = None) -> None:
@@ -135,8 +143,8 @@ def test_an_append_whose_answer_was_lost_hands_them_on_once() -> None:
 
         lost = 0
 
-        def append(self, delta):
-            found = super().append(delta)
+        def append(self, delta, *, stale=False):
+            found = super().append(delta, stale=stale)
             if not self.lost:
                 self.lost += 1
                 raise ChainError("timeout")

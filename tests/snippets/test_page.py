@@ -65,7 +65,7 @@ def serve() -> Iterator[Callable[..., str]]:
 
     def start(texts: Texts | None, **options: Any) -> str:
         kept = Kept(of=lambda: texts, config=SnippetsConfig(enabled=True))
-        routes = evidence_routes(Made, NOW.replace(tzinfo=UTC).timestamp, None, kept)
+        routes = evidence_routes(Made, NOW.replace(tzinfo=UTC).timestamp, None, kept=kept)
         server = MetricsServer(Exporter(), Health(), MetricsConfig(port=0), routes=routes, **options)
         server.start()
         running.append(server)

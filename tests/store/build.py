@@ -111,6 +111,13 @@ def view(data: Path, **sections: object) -> tuple[Chain, Materialiser]:
     return chain, Materialiser(chain, Store(settings, chain.root))
 
 
+def go_on(chain: Chain, materialiser: Materialiser, at: float) -> None:
+    """Something is read at ``at``, in a stream apart: ages are told by the newest log time."""
+    stream = Stream("later", "e1", 0)
+    chain.append(some_delta(random.Random(7), stream, materialiser.store.cursor(stream) or 0, 0, int(at) - 40))
+    materialiser.step()
+
+
 def digest(path: Path) -> dict[str, str]:
     """A hash of the ordered rows of every table that follows from the chain alone."""
     with duckdb.connect(str(path), read_only=True) as connection:

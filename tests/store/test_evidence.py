@@ -12,6 +12,7 @@ import pytest
 from collector.evidence import Question
 from collector.store.evidence import CALLS_MAX, Findings
 from collector.store.materialise import Materialiser
+from signals.types import Abstention
 from tests.core.build import NOON
 from tests.store.build import fill, view
 
@@ -135,6 +136,30 @@ def test_the_overview_has_every_service_and_signal(findings: Findings, rows: lis
     assert [cell.share or 0 for cell in cells] == sorted((cell.share or 0 for cell in cells), reverse=True)
 
 
+def test_coverage_counts_what_was_judged_and_what_was_missed_of_every_service(
+    findings: Findings, rows: list[dict[str, Any]]
+) -> None:
+    hour = timedelta(hours=1)
+
+    now, later = findings.coverage(END), findings.coverage(END + hour)
+
+    ineligible = {Abstention.NO_TEXT, Abstention.NO_CONTEXT, Abstention.NOT_APPLICABLE}
+    for each in now:
+        codes = [
+            row[name]
+            for row in rows
+            if row["service"] == each.service and END - hour <= row["time"].replace(second=0, microsecond=0) < END
+            for name in row
+            if name.startswith("s_") and row[name] is not None
+        ]
+        assert each.scored == sum(code >= 0 for code in codes)
+        assert each.missed == sum(code < 0 and -code not in ineligible for code in codes)
+    assert sum(each.missed for each in now) > 0
+    assert [each.share for each in now] == sorted(each.share or 0 for each in now)
+    before = {each.service: (each.scored_before, each.missed_before) for each in later}
+    assert before.items() >= {each.service: (each.scored, each.missed) for each in now}.items()
+
+
 def test_what_can_be_asked_for_is_what_was_counted(findings: Findings) -> None:
     names = findings.names()
 
@@ -163,4 +188,5 @@ def test_an_empty_store_has_nothing_to_show_and_says_so(tmp_path: Path) -> None:
     assert report.now.scored == 0
     assert report.now.bad_share is None
     assert findings.overview(END) == ()
+    assert findings.coverage(END) == ()
     assert findings.latest() is None

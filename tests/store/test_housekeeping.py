@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import random
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.compaction import Held, merge_deltas, off_clock, plan
-from collector.delta import decode, encode
+from collector.delta import Delta, decode, encode
+from collector.rows import embedding_sums, table
 from collector.store.database import rows_of
 from collector.store.housekeeping import Housekeeper
 from collector.store.materialise import Materialiser, Store
 from collector.store.retention import DAY, kept
-from tests.core.build import NOON, delta
-from tests.store.build import STREAMS, config, digest, fill, rebuilt, some_delta, totals, view
+from tests.core.build import NOON, call, delta, rows
+from tests.store.build import STREAMS, config, digest, fill, go_on, rebuilt, some_delta, totals, view
 
 COMPACT = {"compact_after_deltas": 4, "compact_grace_seconds": 100.0}
 
@@ -139,9 +141,10 @@ def test_a_merged_object_whose_counts_differ_replaces_nothing(world):
 
 
 def test_retention_drops_whole_windows_and_only_them(world):
-    _, materialiser, keeper = world
+    chain, materialiser, keeper = world
     store = materialiser.store
     now = NOON + 7 * DAY - 40  # the minutes before NOON - 40 are older than seven days
+    go_on(chain, materialiser, now)
 
     query = "SELECT sum(calls) FROM traffic_{}"
 
@@ -165,6 +168,7 @@ def test_retention_drops_whole_windows_and_only_them(world):
 def test_objects_go_when_all_their_calls_are_older_than_anything_kept(world, tmp_path):
     chain, materialiser, keeper = world
     store = materialiser.store
+    go_on(chain, materialiser, NOON + 34 * DAY)
     assert keeper.retire(NOON + 30 * DAY).objects == 0
 
     retired = keeper.retire(NOON + 34 * DAY)
@@ -179,18 +183,58 @@ def test_objects_go_when_all_their_calls_are_older_than_anything_kept(world, tmp
     chain.append(more)
     assert materialiser.step().calls == 3
     again = Materialiser(chain, Store(config(tmp_path / "again"), chain.root))
-    assert again.step().deltas == 4
+    assert again.step().deltas == 5  # with the one of the stream where time went on
     again.store.close()
+
+
+def test_a_clock_that_leaps_ahead_deletes_nothing(world):
+    chain, _, keeper = world
+    before = totals(chain)
+
+    retired = keeper.retire(NOON + 3_650 * DAY)
+    swept = [keeper.sweep(), keeper.sweep()]
+
+    assert (retired.windows, retired.objects, swept) == (0, 0, [0, 0])
+    assert retired.at == pytest.approx(NOON + DAY, abs=600)
+    assert totals(chain) == before
+
+
+def stamped(start, days, ahead):
+    """Two calls that were read ``days`` after NOON; the second one's client is ``ahead`` days ahead."""
+    at = NOON + days * DAY
+    made = rows([start, start + 1], calls=[call(start, ended_at=(at + days) * 10**9) for days in (0, ahead * DAY)])
+    footer = msgspec.structs.replace(delta(start, start + 2, stream=STREAMS[0]).footer, resume_at=float(at))
+    return Delta(footer=footer, calls=table([made]), embeddings=embedding_sums([made]))
+
+
+@pytest.mark.parametrize(("ahead", "days"), [(2, 32), (20, 32), (20, 45), (40, 15), (40, 45), (400, 15)])
+def test_a_view_from_which_old_objects_are_gone_is_what_a_rebuild_makes(tmp_path, ahead, days):
+    chain, materialiser = view(tmp_path / "live")
+    keeper = Housekeeper(chain, materialiser.store)
+    chain.append(stamped(0, 0, ahead))
+    materialiser.step()
+    keeper.retire(NOON + 60)
+    chain.append(stamped(2, days, 0))
+    materialiser.step()
+    keeper.retire(NOON + days * DAY)
+    keeper.sweep()
+    keeper.sweep()
+
+    again = Materialiser(chain, Store(config(tmp_path / "again"), chain.root))
+    again.step()
+    Housekeeper(chain, again.store).retire(NOON + days * DAY)
+    for each in (materialiser, again):
+        each.store.close()
+    assert digest(materialiser.store.database.path) == digest(again.store.database.path)
 
 
 def test_one_client_from_the_future_does_not_keep_the_chain_for_ever(tmp_path):
     chain, materialiser = view(tmp_path)
-    early = some_delta(random.Random(1), STREAMS[0], 0, 12, NOON)
-    chain.append(early)
-    chain.append(some_delta(random.Random(2), STREAMS[0], early.footer.next, 2, NOON + 40 * DAY))
+    chain.append(stamped(0, 0, 4_000))
+    chain.append(stamped(2, 62, 0))
     materialiser.step()
 
-    assert Housekeeper(chain, materialiser.store).retire(NOON + 40 * DAY).objects == 1
+    assert Housekeeper(chain, materialiser.store).retire(NOON + 62 * DAY).objects == 1
     materialiser.store.close()
 
 

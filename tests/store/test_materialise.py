@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from itertools import islice
 
+import pyarrow as pa
 import pytest
+from obstore.store import MemoryStore
 
+from collector.chain import Chain
 from collector.config import Config
 from collector.delta import Stream
 from collector.rollup import SCORES, TRAFFIC
@@ -178,4 +182,35 @@ def test_copies_of_a_remote_chain_are_kept_and_swept(tmp_path):
     assert all((files.base / path).is_file() for path in paths)
     assert files.sweep(paths[1:]) == 1
     assert not (files.base / paths[0]).exists()
+    materialiser.store.close()
+
+
+def test_calls_of_a_remote_chain_that_cannot_be_copied_are_waited_for(tmp_path):
+    settings = config(tmp_path, chain={"url": "s3://elsewhere/chain"})
+    chain = Chain(MemoryStore())
+    fill(chain, deltas=2)
+    (tmp_path / "calls").write_text("a file where a folder must be")
+    materialiser = Materialiser(chain, Store(settings))
+
+    assert "cannot be copied" in materialiser.step().failure
+
+    (tmp_path / "calls").unlink()
+    steps = [materialiser.step() for _ in range(3)]
+    materialiser.store.close()
+    assert sum(step.deltas for step in steps) == 6
+
+
+def test_a_delta_of_a_newer_version_stops_its_stream_alone(tmp_path):
+    chain, materialiser = view(tmp_path)
+    fill(chain, deltas=1)
+    newer = some_delta(random.Random(3), STREAMS[0], chain.head(STREAMS[0])[-1].next, 4, NOON)
+    place = newer.calls.schema.get_field_index("content")
+    words = pa.array(["telepathy"] * newer.calls.num_rows).dictionary_encode()
+    chain.append(replace(newer, calls=newer.calls.set_column(place, newer.calls.schema.field(place), words)))
+    chain.append(some_delta(random.Random(4), STREAMS[1], chain.head(STREAMS[1])[-1].next, 4, NOON))
+
+    step = materialiser.step()
+
+    assert "does not know" in step.failure
+    assert materialiser.store.cursor(STREAMS[1]) == chain.head(STREAMS[1])[-1].next
     materialiser.store.close()

@@ -15,7 +15,7 @@ from collector.store.database import FILE
 from collector.store.housekeeping import Housekeeper
 from collector.store.snapshot import Snapshots
 from tests.core.build import NOON
-from tests.store.build import STREAMS, fill, some_delta, totals, view
+from tests.store.build import STREAMS, fill, go_on, some_delta, totals, view
 
 
 @pytest.fixture
@@ -56,6 +56,7 @@ def test_it_also_agrees_while_the_daemon_runs_compacts_and_retires(data, capsysb
         pass
     snapshots.publish(materialiser.store)
     keeper.compact(NOON + 10**6)
+    go_on(chain, materialiser, NOON + 8 * 86_400)
     keeper.retire(NOON + 8 * 86_400)
     snapshots.publish(materialiser.store)
     keeper.sweep()

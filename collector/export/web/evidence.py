@@ -5,21 +5,24 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from importlib.resources import files
 from typing import Any
-from urllib.parse import quote
 
 import jinja2
 from markdown_it import MarkdownIt
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from collector import catalog
-from collector.evidence import Evidence
+from collector.config.traces import fill
+from collector.evidence import Coverage, Evidence, Question
+from collector.export.alertmanager import Heard
+from collector.export.current import CurrentAlerts
 from collector.export.web import asked, charts
 from collector.export.web.texts import Kept, pieces
 from signals.cards import card
@@ -42,26 +45,41 @@ RANGES = (
     ("1 day", "now-1d"),
     ("7 days", "now-7d"),
 )
-TRACE_ID = re.compile(r"[0-9a-f]{32}")
+COVERAGE_LOW = 0.9
+COVERAGE_DROP = 0.1
+_AROUND = timedelta(minutes=15)  # of a call, where a tracing backend wants to know when
+_EXEMPLARS = timedelta(days=7)
 
 
 def evidence_routes(
     evidence: Callable[[], Evidence | None],
     clock: Callable[[], float],
     trace_url: str | None,
+    heard: Callable[[], Heard] | None = None,
     kept: Kept | None = None,
 ) -> Sequence[BaseRoute]:
     """``evidence`` is None until the store is open.
 
-    ``trace_url`` is a template with ``{trace_id}`` and, if it likes, ``{span_id}``; None: ids without a link.
-    ``kept`` are excerpts of the calls' texts; None: there are none.
+    ``trace_url`` is a template as in collector.config.traces; None: ids without a link. ``heard`` is what Alertmanager
+    said last, at once; None: none is configured. ``kept`` are excerpts of the calls' texts; None: there are none.
     """
-    pages = _Pages(evidence, clock, trace_url, kept)
+    pages = _Pages(evidence, clock, trace_url, heard, kept)
     return [
         Route(catalog.EVIDENCE_PATH, pages.evidence),
         Route(catalog.RUNBOOKS_PATH, pages.runbooks),
+        Route(f"{catalog.EVIDENCE_PATH}/traces/{{trace_id}}", pages.trace),
         Route("/evidence/cards/{signal}", pages.card),
     ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Told:
+    """What the overview says of Alertmanager; ``since`` is when it was heard last, or first asked."""
+
+    is_now: bool
+    since: datetime
+    problem: str
+    current: CurrentAlerts
 
 
 class _Pages:
@@ -70,11 +88,13 @@ class _Pages:
         evidence: Callable[[], Evidence | None],
         clock: Callable[[], float],
         trace_url: str | None,
+        heard: Callable[[], Heard] | None,
         kept: Kept | None,
     ) -> None:
         self._evidence = evidence
         self._clock = clock
         self._trace_url = trace_url
+        self._heard = heard
         self._kept = kept
 
     async def evidence(self, request: Request) -> Response:
@@ -90,6 +110,16 @@ class _Pages:
         if found is None:
             return _page("message.html", status=404, title="No such signal", message="No signal has that name.")
         return _page("card.html", title=request.path_params["signal"], text=found)
+
+    def trace(self, request: Request) -> Response:
+        """Where a trace is shown: boards lead here, so that one setting says it for all."""
+        now = datetime.fromtimestamp(self._clock(), UTC).replace(tzinfo=None)
+        span_id = request.query_params.get("span_id", "")
+        found = self._address(request.path_params["trace_id"], span_id, now - _EXEMPLARS, now)
+        if found is None:
+            message = "No page shows this trace: evidence.trace_url is not set, or the id is none."
+            return _page("message.html", status=404, title="No such trace", message=message)
+        return RedirectResponse(found, status_code=302, headers=HEADERS)
 
     def _answer(self, query: dict[str, str]) -> Response:
         now = datetime.fromtimestamp(self._clock(), UTC).replace(tzinfo=None, microsecond=0)
@@ -113,12 +143,14 @@ class _Pages:
         cells = evidence.overview(now)
         highest = max((share for cell in cells for share in cell.course if share is not None), default=0.0)
         question = shared["asked"].question
-        drift = evidence.drift(question)
         return _page(
             "overview.html",
             title="Evidence",
             cells=[(cell, charts.spark(cell.course, max(highest, 0.05))) for cell in cells],
-            drift=[alarm for alarm in drift.alarms if alarm.alarm_since is not None],
+            told=self._told(),
+            now=now,
+            drift=evidence.drift(question).alarms,
+            coverage=evidence.coverage(now),
             latest=evidence.latest(),
             **shared,
         )
@@ -136,7 +168,7 @@ class _Pages:
             course=charts.line(course, start=start, end=report.question.end, since=report.question.start, least=0.05),
             start=start,
             bars=charts.bars(report.distribution, report.distribution_before),
-            trace=self._trace,
+            trace=self._links(question.question),
             shown=self._kept.show(report) if self._kept else None,
             **shared,
         )
@@ -156,15 +188,40 @@ class _Pages:
                 least=1.0,
             ),
             threshold=threshold,
-            trace=self._trace,
+            trace=self._links(question.question),
             **shared,
         )
 
-    def _trace(self, trace_id: str, span_id: str = "") -> str | None:
-        """The address of a trace, or None where there is none to give."""
-        if self._trace_url is None or not TRACE_ID.fullmatch(trace_id):
+    def _told(self) -> _Told | None:
+        if self._heard is None:
             return None
-        return self._trace_url.replace("{trace_id}", trace_id).replace("{span_id}", quote(span_id))
+        heard = self._heard()
+        since = heard.asked_since if heard.at is None else heard.at
+        return _Told(
+            is_now=heard.is_now(self._clock()),
+            since=datetime.fromtimestamp(since, UTC).replace(tzinfo=None),
+            problem=heard.problem,
+            current=heard.current,
+        )
+
+    def _links(self, question: Question) -> Callable[..., str | None]:
+        """Addresses of traces: around a call's time, or within the question's where that is not known."""
+
+        def trace(trace_id: str, span_id: str = "", at: datetime | None = None) -> str | None:
+            start, end = (question.start, question.end) if at is None else (at - _AROUND, at + _AROUND)
+            return self._address(trace_id, span_id, start, end)
+
+        return trace
+
+    def _address(self, trace_id: str, span_id: str, start: datetime, end: datetime) -> str | None:
+        if self._trace_url is None:
+            return None
+        return fill(self._trace_url, trace_id=trace_id, span_id=span_id, start=start, end=end)
+
+
+def _is_blind(coverage: Coverage) -> bool:
+    now, before = coverage.share, coverage.share_before
+    return now is not None and (now < COVERAGE_LOW or now < (before or 0.0) - COVERAGE_DROP)
 
 
 @cache
@@ -176,11 +233,20 @@ def _templates() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"share": _share, "number": _number, "utc": _utc, "known": _known, "pieces": pieces}
+    environment.filters |= {
+        "share": _share,
+        "number": _number,
+        "utc": _utc,
+        "known": _known,
+        "lasting": _lasting,
+        "pieces": pieces,
+    }
+    environment.tests["blind"] = _is_blind
     environment.globals |= {
         "box": (charts.WIDTH, charts.HEIGHT),
         "spark_box": (charts.SPARK_WIDTH, charts.SPARK_HEIGHT),
         "critical_at": catalog.CRITICAL_AT,
+        "coverage_low": COVERAGE_LOW,
     }
     return environment
 
@@ -213,3 +279,10 @@ def _utc(at: datetime | None) -> str:
 
 def _known(value: str) -> str:
     return value or "(unknown)"
+
+
+def _lasting(time: timedelta) -> str:
+    minutes = max(0, int(time.total_seconds())) // 60
+    if minutes < 120:
+        return f"for {minutes} min"
+    return f"for {minutes // 60} h" if minutes < 48 * 60 else f"for {minutes // 1_440} days"

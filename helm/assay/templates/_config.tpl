@@ -30,6 +30,11 @@ broker and loads no model, so it gets neither their secrets nor their files. Tak
 {{- $_ := set $config "sql" (dict "access" (dict "users_file" "/etc/assay/access/sql.yaml")) -}}
 {{- $_ := set $config "evidence" (dict "access" (dict "users_file" "/etc/assay/access/evidence.yaml")) -}}
 {{- end -}}
+{{- if and $values.alertmanager.url (ne .component "score") -}}
+{{- $evidence := $config.evidence | default dict -}}
+{{- $_ := set $evidence "alertmanager" (include "assay.config.alertmanager" $values.alertmanager | fromYaml) -}}
+{{- $_ := set $config "evidence" $evidence -}}
+{{- end -}}
 {{- if ne .component "serve" -}}
 {{- $part := get $values .component -}}
 {{- $signals := dict "workers" (include "assay.cpus" $part.resources | int) -}}
@@ -70,6 +75,17 @@ broker and loads no model, so it gets neither their secrets nor their files. Tak
 {{- $_ := set $kafka "tls" $tls -}}
 {{- end -}}
 {{- toYaml $kafka -}}
+{{- end -}}
+
+{{- define "assay.config.alertmanager" -}}
+{{- $it := dict "url" .url -}}
+{{- if .username -}}
+{{- $_ := set $it "username" .username -}}
+{{- $_ := set $it "password" (dict "file" "/etc/assay/alertmanager/password") -}}
+{{- end -}}
+{{- if .tokenKey }}{{ $_ := set $it "bearer_token" (dict "file" "/etc/assay/alertmanager/token") }}{{ end -}}
+{{- if .caKey }}{{ $_ := set $it "ca_file" "/etc/assay/alertmanager/ca.crt" }}{{ end -}}
+{{- toYaml $it -}}
 {{- end -}}
 
 {{/* Not empty where a Detoxify directory is brought along. Takes the root. */}}

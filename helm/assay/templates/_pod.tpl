@@ -214,6 +214,22 @@ initContainers:
     - {key: {{ .evidenceKey | quote }}, path: evidence.yaml}
 {{- end -}}
 {{- end -}}
+{{- with $values.alertmanager -}}
+{{- if and .existingSecret (ne $.component "score") }}
+- name: alertmanager
+  secret: {{ .existingSecret | quote }}
+  items:
+    {{- if .username }}
+    - {key: {{ .passwordKey | quote }}, path: password}
+    {{- end }}
+    {{- if .tokenKey }}
+    - {key: {{ .tokenKey | quote }}, path: token}
+    {{- end }}
+    {{- if .caKey }}
+    - {key: {{ .caKey | quote }}, path: ca.crt}
+    {{- end }}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 
 {{- define "assay.pod.volumes" -}}

@@ -71,6 +71,19 @@
 {{- if and $v.webConfig.tlsSecret (not $v.webConfig.existingSecret) -}}
 {{- $said = append $said "webConfig.existingSecret: tlsSecret holds certificates; the file that turns TLS on is missing" -}}
 {{- end -}}
+{{- $alerts := $v.alertmanager -}}
+{{- if and (not $alerts.url) (or $alerts.existingSecret $alerts.username $alerts.tokenKey $alerts.caKey) -}}
+{{- $said = append $said "alertmanager.url: how to log in is given, but not where" -}}
+{{- end -}}
+{{- if and $alerts.username $alerts.tokenKey -}}
+{{- $said = append $said "alertmanager: choose one of username and tokenKey" -}}
+{{- end -}}
+{{- if and (or $alerts.username $alerts.tokenKey $alerts.caKey) (not $alerts.existingSecret) -}}
+{{- $said = append $said "alertmanager.existingSecret: name the Secret that holds the password, token or authority" -}}
+{{- end -}}
+{{- if and $alerts.existingSecret (not $alerts.username) (not $alerts.tokenKey) (not $alerts.caKey) -}}
+{{- $said = append $said "alertmanager.existingSecret: name at least one of its keys, or username" -}}
+{{- end -}}
 {{- if and (not $v.serviceAccount.create) (not $v.serviceAccount.name) -}}
 {{- $said = append $said "serviceAccount.name: none is made, so name one" -}}
 {{- end -}}
