@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ from collector import durable
 from collector.config import ChainConfig, Config, ConfigError
 from collector.delta import Delta, Stream
 
+DELETED_TOGETHER = 1_000  # objects a request, as S3 has it
 _PLAIN = re.compile(r"(\d{20})\.parquet")
 _MERGED = re.compile(r"merged/(\d{20})-(\d{20})\.parquet")
 
@@ -180,11 +183,12 @@ class Chain:
     def delete(self, paths: Sequence[str]) -> None:
         """Remove objects that retention or compaction has made superfluous; absent ones are fine."""
         with _explained("delete"):
-            for path in paths:
+            for at in range(0, len(paths), DELETED_TOGETHER):
+                some = list(paths[at : at + DELETED_TOGETHER])
                 try:
-                    obstore.delete(self._store, path)
-                except FileNotFoundError:
-                    continue
+                    obstore.delete(self._store, some)
+                except FileNotFoundError:  # a directory says so, and may have left others
+                    self._delete_each(some)
 
     def read(self, path: str) -> bytes:
         """The bytes of one object; FileNotFoundError when it is not there."""
@@ -202,8 +206,30 @@ class Chain:
 
     def names(self, folder: str) -> list[str]:
         """The paths of all objects below ``folder``, in order."""
+        return sorted(self.sizes(folder))
+
+    def sizes(self, folder: str) -> dict[str, int]:
+        """The bytes of all objects below ``folder``, by path."""
         with _explained(folder):
-            return sorted(meta["path"] for chunk in obstore.list(self._store, folder) for meta in chunk)
+            return {meta["path"]: meta["size"] for chunk in obstore.list(self._store, folder) for meta in chunk}
+
+    def folders(self) -> list[str]:
+        """The folders right below the root, in order."""
+        with _explained("list"):
+            return sorted(obstore.list_with_delimiter(self._store, "")["common_prefixes"])
+
+    def drop(self, folder: str) -> None:
+        """Remove a folder and all in it, in a directory also what interrupted puts have left there."""
+        if self.root is None:
+            self.delete(self.names(folder))
+            return
+        with _explained(folder), suppress(FileNotFoundError):
+            shutil.rmtree(self.root / folder)
+
+    def _delete_each(self, paths: Sequence[str]) -> None:
+        for path in paths:
+            with suppress(FileNotFoundError):
+                obstore.delete(self._store, path)
 
     def _link(self, stream: Stream, item: Object) -> Link | None:
         with _explained(item.path):
@@ -244,25 +270,38 @@ class Chain:
 
 def open_chain(config: Config, environ: Mapping[str, str] = os.environ) -> Chain:
     """The chain of the configuration; raises ConfigError for what can never work. Does not touch the network."""
-    url = config.chain_url
+    return _open(config.chain_url, "chain.url", config.chain, environ)
+
+
+def open_beside(config: Config, environ: Mapping[str, str] = os.environ) -> Chain:
+    """The objects of the snippets, as :func:`open_chain`: a root of its own, for analysts' SQL reads below the chain's.
+
+    A directory is made for this user alone.
+    """
+    return _open(config.snippets_url, "evidence.snippets.url", config.chain, environ, mode=0o700)
+
+
+def _open(url: str, setting: str, chain: ChainConfig, environ: Mapping[str, str], mode: int = 0o777) -> Chain:
     if "://" not in url:
         root = Path(url).absolute()
-        root.mkdir(parents=True, exist_ok=True)
+        root.parent.mkdir(parents=True, exist_ok=True)
+        root.mkdir(mode=mode, exist_ok=True)
         return Chain(LocalStore(str(root)), root)
     try:
-        store = from_url(
-            url,
-            client_options={"allow_http": config.chain.s3_allow_http, "timeout": "60s"},
-            retry_config={"max_retries": config.chain.retries_max},
-            **_s3(config.chain, environ),
+        return Chain(
+            from_url(
+                url,
+                client_options={"allow_http": chain.s3_allow_http, "timeout": "60s"},
+                retry_config={"max_retries": chain.retries_max},
+                **_s3(url, chain, environ),
+            )
         )
     except (BaseError, ValueError) as error:
-        raise ConfigError(f"chain.url {url}: {_sentence(error)}") from None
-    return Chain(store)
+        raise ConfigError(f"{setting} {url}: {_sentence(error)}") from None
 
 
-def _s3(chain: ChainConfig, environ: Mapping[str, str]) -> dict[str, Any]:
-    if not (chain.url or "").startswith(("s3://", "s3a://")):
+def _s3(url: str, chain: ChainConfig, environ: Mapping[str, str]) -> dict[str, Any]:
+    if not url.startswith(("s3://", "s3a://")):
         return {}
     given = {
         "endpoint": chain.s3_endpoint,

@@ -23,6 +23,7 @@ COMMANDS = {
     "sql": "ask the rollups and calls of a running or stopped daemon",
     "verify": "walk the chain, balance the counts, rebuild beside the live view and compare",
     "snapshot": "copy the newest snapshot to a file or a folder of Parquet",
+    "snippets": "say what is kept of texts for the evidence pages, and delete it",
     "import-detoxify": "convert a Detoxify checkpoint to a directory without pickle",
 }
 

@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import msgspec
 import numpy as np
@@ -17,7 +18,8 @@ from collector.delta import Delta, DeltaError, Footer, empty_calls, empty_embedd
 from collector.intake import Closed, Opened, Read, Step
 from collector.labels import Labels
 from collector.ledger import Ledger, Range
-from collector.records import Anchor, Partition, Rejected
+from collector.records import Anchor, Partition, Rejected, SnippetDrop
+from collector.snippets.making import Pending
 from collector.source import DeadLetters
 from collector.telemetry import Telemetry
 from signals.types import SuiteScores
@@ -33,6 +35,12 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     conflicts: tuple[Partition, ...] = ()
 
 
+class Keeper(Protocol):
+    """Takes snippets of calls that are durable; collector.snippets.writing.Writer is one. Never blocks or raises."""
+
+    def keep(self, snippets: Sequence[Pending]) -> None: ...
+
+
 @dataclass(slots=True)
 class _Book:
     ledger: Ledger
@@ -40,6 +48,7 @@ class _Book:
     seen_at: float  # when the chain was seen to end where the ledger starts
     uncommitted: Delta | None = None  # cut, but the store did not take it yet
     rejected: tuple[Rejected, ...] = ()
+    snippets: list[Pending] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -55,6 +64,7 @@ class Committer:
     written_by: str
     optional: bool = False  # keep the optional fields of calls
     sketched: bool = True  # whether rows keep what drift is told by
+    keeper: Keeper | None = None  # None: no snippets are made
     stale_seconds: float = STALE_SECONDS
     _books: dict[Partition, _Book] = field(default_factory=dict)
     _committed: dict[Partition, int] = field(default_factory=dict)  # not reported yet: a flush may raise half way
@@ -65,8 +75,8 @@ class Committer:
         """Rows that are scored and not yet durable."""
         return sum(book.ledger.waiting for book in self._books.values())
 
-    def take(self, step: Step, scores: SuiteScores, now: float) -> None:
-        """Enter a step and the scores of its calls into the books."""
+    def take(self, step: Step, scores: SuiteScores, now: float, snippets: Sequence[Pending] = ()) -> None:
+        """Enter a step, the scores of its calls and their snippets into the books."""
         for event in step.events:
             if isinstance(event, Opened):
                 self._open(event, now)
@@ -82,6 +92,11 @@ class Committer:
                 book.ledger.drop(anchor.offset, reason)
         if step.calls:
             self._enter(step, scores, now)
+        for snippet in snippets:
+            if book := self._books.get(snippet.anchor.partition):
+                book.snippets.append(snippet)
+            else:
+                self._forget(1)
 
     def due(self, now: float) -> bool:
         """Is there a partition to flush?"""
@@ -109,11 +124,12 @@ class Committer:
             except DeltaError:  # of the winner: whoever opens the partition again says so, and the others go on
                 appended = Conflict(next=book.uncommitted.footer.next)
             if isinstance(appended, Conflict):
-                del self._books[partition]
+                self._forget(len(self._books.pop(partition).snippets))
                 self._conflicts.append(partition)
                 self.telemetry.add("assay_appends_total", outcome="conflict")
                 continue
             self._appended(partition, appended, now)
+            self._keep(book, appended.next)
             book.uncommitted, book.seen_at = None, now
         outcome = Outcome(committed=dict(self._committed), conflicts=tuple(self._conflicts))
         self._committed.clear()
@@ -129,8 +145,20 @@ class Committer:
         self.telemetry.set("assay_chain_next_offset", link.next, **place)
         self.telemetry.set("assay_last_append_timestamp_seconds", now, **place)
 
+    def _keep(self, book: _Book, end: int) -> None:
+        """Hand on what belongs to calls that are durable now: whoever loses a race stores no text."""
+        durable = [snippet for snippet in book.snippets if snippet.anchor.offset < end]
+        if durable and self.keeper is not None:
+            self.keeper.keep(durable)
+            book.snippets = [snippet for snippet in book.snippets if snippet.anchor.offset >= end]
+
+    def _forget(self, snippets: int) -> None:
+        if snippets:
+            self.telemetry.add("assay_snippets_dropped_total", snippets, reason=SnippetDrop.NOT_OURS)
+
     def _close(self, partition: Partition) -> None:
-        self._books.pop(partition, None)
+        if book := self._books.pop(partition, None):
+            self._forget(len(book.snippets))
         for metric in ("assay_chain_next_offset", "assay_last_append_timestamp_seconds"):  # somebody else's now
             self.telemetry.set(metric, math.nan, topic=partition.topic, partition=str(partition.number))
 

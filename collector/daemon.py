@@ -29,6 +29,7 @@ from collector.export.web.evidence import evidence_routes
 from collector.export.web.health import Health
 from collector.export.web.server import MetricsServer, Page
 from collector.export.web.sql import sql_routes
+from collector.export.web.texts import Kept
 from collector.intake import Intake
 from collector.labels import Labels
 from collector.pipeline import Pipeline
@@ -37,6 +38,9 @@ from collector.rows import SuiteId
 from collector.scoring import Scorer
 from collector.serve import Server
 from collector.shedding import Shedding
+from collector.snippets.making import open_maker
+from collector.snippets.shelf import Shelf, open_shelf
+from collector.snippets.writing import Writer
 from collector.source import DeadLetters, Source
 from collector.source.build import open_dead_letters, open_publisher, open_source
 from collector.source.otlp import OtlpSource
@@ -74,6 +78,7 @@ class Daemon:
     pipeline: Pipeline | None = None
     server: Server | None = None
     announcer: Announcer | None = None
+    shelf: Shelf | None = None  # of snippets
     web: MetricsServer | None = None
     failure: BaseException | None = None
     _totals: dict[str, float] = field(default_factory=dict)
@@ -144,6 +149,10 @@ class Daemon:
         self.exporter.set(
             "assay_build_info", 1, version=own_version(), python=platform.python_version(), role=config.role
         )
+        if serves or config.evidence.snippets.enabled:
+            self.shelf = open_shelf(config, time.time, self.environ)
+            if self.shelf is not None:
+                self._closing.callback(self.shelf.close)
         if serves:
             self._serve(chain)
             if config.export.evaluations.enabled:
@@ -160,9 +169,11 @@ class Daemon:
         def findings() -> Findings | None:
             return None if self.server is None else Findings(self.server.store)
 
+        evidence = self.config.evidence
+        kept = Kept(of=lambda: self.shelf, config=evidence.snippets) if evidence.snippets.enabled else None
         return [
             *sql_routes(Desk(self.config).ask, MEDIA_TYPES, self.config.sql),
-            *evidence_routes(findings, time.time, self.config.evidence.trace_url, self._alerts()),
+            *evidence_routes(findings, time.time, evidence.trace_url, self._alerts(), kept),
         ]
 
     def _alerts(self) -> Callable[[], Heard] | None:
@@ -176,7 +187,9 @@ class Daemon:
         return lambda: watch.heard
 
     def _serve(self, chain: Chain) -> None:
-        self.server = Server(chain=chain, config=self.config, telemetry=self.telemetry, clock=time.time)
+        self.server = Server(
+            chain=chain, config=self.config, telemetry=self.telemetry, clock=time.time, shelf=self.shelf
+        )
         self._closing.callback(self.server.close)
         self.server.start()
 
@@ -211,6 +224,7 @@ class Daemon:
     def _score(self, chain: Chain) -> None:
         config = self.config
         suite = self.suite or _load_suite(config)
+        maker = open_maker(config, self.telemetry)
         self.health.set("models", True, ", ".join(f"{spec.column} {spec.version}" for spec in suite.specs))
         self.source = open_source(config, self.environ)
         self._closing.callback(self.source.close)
@@ -237,6 +251,7 @@ class Daemon:
             optional=config.export.evaluations.enabled,
             written_by=f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}",
             sketched=config.drift.enabled,
+            keeper=self._keeper(),
         )
         self.pipeline = Pipeline(
             intake=intake,
@@ -245,9 +260,18 @@ class Daemon:
             telemetry=self.telemetry,
             clock=time.time,
             shedding=self._shedding(suite),
+            snippets=maker,
             batch_calls_max=config.signals.batch_calls_max,
         )
         self.pipeline.start()
+
+    def _keeper(self) -> Writer | None:
+        if self.shelf is None or not self.config.evidence.snippets.enabled:
+            return None
+        writer = Writer(self.shelf, self.telemetry)
+        self._closing.callback(writer.close)
+        writer.start()
+        return writer
 
     def _shedding(self, suite: ScoringSuite) -> Shedding | None:
         """None where nothing may be shed: it is off, or the source is a file that nobody waits for."""

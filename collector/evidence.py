@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
+
+from signals.excerpts import Excerpt
+from signals.marks import Of
 
 BINS = 20
 """Of a distribution: equal parts of 0..1."""
@@ -82,6 +86,14 @@ class WorstCall:
     prompt: str
     tenant: str
     score: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """What is kept of one text of a call, redacted."""
+
+    of: Of
+    excerpt: Excerpt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,6 +220,14 @@ class Evidence(Protocol):
 
     def latest(self) -> datetime | None:
         """The log's time as far as it is counted; None: nothing was."""
+        ...
+
+
+class Excerpts(Protocol):
+    """Where the pages get texts from, if any are kept; collector.snippets.shelf.Shelf is one."""
+
+    def said(self, calls: Sequence[WorstCall], column: str) -> Mapping[tuple[str, str], tuple[Said, ...]]:
+        """What is kept of these calls for a signal's side (``toxicity_output``), by trace and span id; may raise."""
         ...
 
 

@@ -23,6 +23,7 @@ from collector.intake import Intake, Step
 from collector.records import Partition
 from collector.scoring import Scorer
 from collector.shedding import Shedding
+from collector.snippets.making import Maker, Pending
 from collector.source import SourceError
 from collector.telemetry import Telemetry
 from signals.types import SuiteScores
@@ -41,10 +42,11 @@ class _Signpost(Enum):
 
 
 class Scored(msgspec.Struct, frozen=True, kw_only=True):
-    """A step and what the suite says of its calls."""
+    """A step, what the suite says of its calls, and what may be kept of their texts."""
 
     step: Step
     scores: SuiteScores
+    snippets: tuple[Pending, ...] = ()
 
 
 @dataclass(slots=True)
@@ -64,6 +66,7 @@ class Pipeline:
     telemetry: Telemetry
     clock: Callable[[], float]
     shedding: Shedding | None = None  # None: whatever the lag, every call is scored by every signal
+    snippets: Maker | None = None  # None: no text is kept
     poll_seconds: float = 0.1
     batch_calls_max: int = 256
     failure: BaseException | None = None
@@ -179,11 +182,18 @@ class Pipeline:
                     break
                 started = time.monotonic()
                 shed = self.shedding.depths([call.trace_id for call in part.calls]) if self.shedding else None
-                scores = self.scorer.score(part.calls, [context_text(call) for call in part.calls], shed)
+                contexts = [context_text(call) for call in part.calls]
+                scores = self.scorer.score(part.calls, contexts, shed)
+                kept = self._excerpts(part, contexts, scores)
                 self.telemetry.observe("assay_stage_seconds", time.monotonic() - started, stage="scoring")
-                self._put(self._committing, Scored(step=part, scores=scores))
+                self._put(self._committing, Scored(step=part, scores=scores, snippets=kept))
             self._scoring_at = math.inf
         self._put(self._committing, _Signpost.END)
+
+    def _excerpts(self, step: Step, contexts: list[str | None], scores: SuiteScores) -> tuple[Pending, ...]:
+        if self.snippets is None:
+            return ()
+        return self.snippets.make(step.calls, contexts, step.anchors, scores.columns, self.clock())
 
     def _commit(self) -> None:
         item: Scored | _Signpost = _Signpost.IDLE
@@ -191,7 +201,7 @@ class Pipeline:
             item = self._get(self._committing, timeout_seconds=self.poll_seconds)
             started = time.monotonic()
             if isinstance(item, Scored):
-                self.committer.take(item.step, item.scores, self.clock())
+                self.committer.take(item.step, item.scores, self.clock(), item.snippets)
             ended = item is _Signpost.END and not self._aborting.is_set()
             if ended or self.committer.due(self.clock()):
                 self._flush(everything=ended)

@@ -68,6 +68,20 @@ class DriftSkip(StrEnum):
     SLICES = "slices"  # there were too many slices
 
 
+class SnippetDrop(StrEnum):
+    """Why a call that was chosen for it has no snippet; the value is a Prometheus label."""
+
+    BUDGET = "budget"  # this process has kept enough in this minute
+    OFF_CLOCK = "off_clock"  # stamped ahead of the clock: nobody knows when its time would be over
+    EXPIRED = "expired"  # older than a snippet is kept
+    NO_TEXT = "no_text"  # nothing of its texts was left to show
+    FAILED = "failed"  # making it failed
+    NOT_OURS = "not_ours"  # another writer counted the call
+    QUEUE = "queue"  # the store takes them too slowly
+    STORE = "store"  # the store did not take it
+    TAKEN = "taken"  # the store holds another of the same call
+
+
 class RawRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One record as the source delivered it; nobody has looked inside ``value``."""
 

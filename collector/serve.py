@@ -20,6 +20,7 @@ from collector.delta import DeltaError
 from collector.drift.log import DriftLog
 from collector.drift.telling import Gauges, count
 from collector.drift.watch import Watch
+from collector.snippets.shelf import Shelf
 from collector.store.changes import recent_changes
 from collector.store.database import StoreError
 from collector.store.drift import current_drift
@@ -36,6 +37,7 @@ log = logging.getLogger(__name__)
 COMPACT_SECONDS = 60
 SWEEP_SECONDS = 600  # longer than any query over an older snapshot
 RETIRE_SECONDS = 3_600
+EXPIRE_SECONDS = 60
 DRIFT_SECONDS_MAX = 10.0  # between two looks whether a window has ended
 DRIFT_WINDOWS_MAX = 32  # of one turn, so that following the chain goes on
 
@@ -52,6 +54,7 @@ class Server:
     config: Config
     telemetry: Telemetry
     clock: Callable[[], float]
+    shelf: Shelf | None = None  # of snippets; None: there are none
     failure: BaseException | None = None
     healthy: bool = False
     detail: str = "not followed yet"
@@ -59,6 +62,7 @@ class Server:
     materialiser: Materialiser = field(init=False)
     housekeeper: Housekeeper = field(init=False)
     snapshots: Snapshots = field(init=False)
+    _left: int = 0  # bytes of snippets after the last sweep
     _changes: frozenset[tuple[str, ...]] = frozenset()
     watch: Watch = field(init=False)
     _gauges: Gauges = field(init=False)
@@ -83,6 +87,12 @@ class Server:
         self._jobs = BackgroundScheduler(timezone="UTC", daemon=True)
 
     def start(self) -> None:
+        if self.shelf is not None:
+            self._told("expire", self.expire)  # however long nobody looked after them
+            if self.config.evidence.snippets.enabled or self._left:
+                self._jobs.add_job(
+                    self._told, "interval", ("expire", self.expire), seconds=EXPIRE_SECONDS, coalesce=True, id="expire"
+                )
         for name, job, seconds in (
             ("snapshot", self.snapshot, self.config.store.snapshot_seconds),
             ("compact", lambda: self.housekeeper.compact(self.clock()), COMPACT_SECONDS),
@@ -152,12 +162,28 @@ class Server:
         retired = self.housekeeper.retire(self.clock())
         self.watch.log.compact(retired.at - (self.config.store.minute_days + 1) * DAY)
 
+    def expire(self) -> None:
+        """Delete the snippets whose time is over."""
+        if self.shelf is None:
+            return
+        swept = self.shelf.sweep()
+        self._left = swept.bytes
+        self.telemetry.add("assay_snippets_deleted_total", swept.expired, reason="expired")
+        self.telemetry.add("assay_snippets_deleted_total", swept.crowded, reason="bytes_max")
+        self.telemetry.set("assay_snippet_bytes", swept.bytes)
+        age = 0.0 if swept.oldest_at is None else max(0.0, self.clock() - swept.oldest_at)
+        self.telemetry.set("assay_snippet_oldest_age_seconds", age)
+
     def _guarded(self, name: str, job: Callable[[], object]) -> None:
+        """A job that touches the store waits for its turn."""
+        with self._turn:
+            self._told(name, job)
+
+    def _told(self, name: str, job: Callable[[], object]) -> None:
         """A job that fails is told and tried again at its next time; what the chain holds is safe."""
         outcome = "failed"
         try:
-            with self._turn:
-                job()
+            job()
             outcome = "done"
         except (ChainError, StoreError, DeltaError, OSError) as error:
             log.warning("job %s: %s", name, error)

@@ -20,7 +20,7 @@ data, licences and what was measured.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.resources import files
 from pathlib import Path
 
@@ -30,7 +30,7 @@ from safetensors import safe_open
 
 from signals.batch import Batch, Costly, column
 from signals.encoder import DIMENSIONS, TONE_LAYER, Encoded, Encoder
-from signals.normalise import bounded, payloads, plain, spelled, unseen
+from signals.normalise import TEXT_CHARS_MAX, bounded, payloads, plain, spelled, unseen
 from signals.runtime.weights import WeightsError
 from signals.toxicity import read_card
 from signals.types import Abstention, Embeddings, Exchange, Floats, ScoreColumn, ScoreSpec, Side
@@ -269,20 +269,54 @@ def supplied(exchange: Exchange) -> str | None:
 def orders(context: str) -> list[str]:
     """The SENTENCES_MAX sentences of ``context`` that most sound like orders or questions to its reader, in order."""
     context = plain(bounded(context)).text
+    return [context[slice(*place)].strip() for place in _most_ordering(context)]
+
+
+def order_places(context: str) -> list[tuple[int, int]]:
+    """Where the sentences of :func:`orders` stand in the first TEXT_CHARS_MAX characters of ``context``."""
+    bare = plain(context[:TEXT_CHARS_MAX])
+    return [bare.span(*place) for place in _most_ordering(bare.text)]
+
+
+def phrase_places(text: str) -> list[tuple[int, int]]:
+    """Where the PHRASES stand in the first TEXT_CHARS_MAX characters of ``text``, in order and apart.
+
+    Invisible characters and look-alikes are seen through; leetspeak, spaced letters and encoded texts have no place.
+    """
+    bare = plain(text[:TEXT_CHARS_MAX])
+    lower = _lower(bare.text)
+    found = sorted(match.span() for pattern in _tried(lower) for match in pattern.finditer(lower))
+    apart: list[tuple[int, int]] = []
+    for start, end in found:
+        if apart and start < apart[-1][1]:
+            apart[-1] = (apart[-1][0], max(end, apart[-1][1]))
+        else:
+            apart.append((start, end))
+    return [bare.span(*place) for place in apart]
+
+
+def _most_ordering(context: str) -> list[tuple[int, int]]:
     density: dict[tuple[int, int], float] = {}
     for start, end in sentences(context):
         sentence = context[start:end].lower()
         cues = len(_CUES.intersection(_LATIN_WORD.findall(sentence))) + ("?" in sentence or "？" in sentence)
         if cues or "```" in sentence:
             density[start, end] = cues / (CUE_CHARS + end - start)
-    most = sorted(density, key=lambda place: (-density[place], place))[:SENTENCES_MAX]
-    return [context[slice(*place)].strip() for place in sorted(most)]
+    return sorted(sorted(density, key=lambda place: (-density[place], place))[:SENTENCES_MAX])
 
 
 def _says(text: str) -> bool:
     text = text.lower()
-    return any(
-        pattern.search(text) is not None
-        for ones, others, pattern in PHRASES
-        if any(stem in text for stem in ones) and any(stem in text for stem in others)
-    )
+    return any(pattern.search(text) is not None for pattern in _tried(text))
+
+
+def _tried(text: str) -> Iterator[re.Pattern[str]]:
+    """The patterns of PHRASES whose stems a text in lower case holds."""
+    for ones, others, pattern in PHRASES:
+        if any(stem in text for stem in ones) and any(stem in text for stem in others):
+            yield pattern
+
+
+def _lower(text: str) -> str:
+    """In lower case and as long as it was: the one capital that becomes two characters loses its dot first."""
+    return text.replace("İ", "I").lower()

@@ -52,6 +52,8 @@ _ODD = re.compile(
     rf"(?P<invisible>[{_INVISIBLE}]+)|(?P<tag>[{_TAGS}]+)|(?P<compatible>[{_COMPATIBLE}])"
     rf"|(?P<stacked>(?<=[A-Za-z])[\u0300-\u036f]+)|(?P<homoglyph>[{''.join(_LOOKALIKES)}])"
 )
+INVISIBLE = re.compile(f"[{_INVISIBLE}{_TAGS}]+")
+"""What no one sees."""
 _TAG_RUN = re.compile("[\U000e0020-\U000e007e]+")
 _WORD = re.compile(rf"[\w{_INVISIBLE}]+")
 _LATIN = re.compile("[A-Za-z]")
@@ -161,6 +163,17 @@ def payloads(text: str) -> list[str]:
     return found[:PAYLOADS_MAX]
 
 
+def encoded(text: str) -> list[tuple[int, int]]:
+    """Where base64 and hexadecimal runs stand that decode to printable text, in order; they may overlap."""
+    found = [
+        match.span()
+        for pattern, decode in ((_BASE64, _base64), (_HEX, _hexadecimal))
+        for match in pattern.finditer(text)
+        if (decoded := decode(match[0][:PAYLOAD_CHARS_MAX])) is not None and _printable(decoded)
+    ]
+    return sorted(found)
+
+
 def _replacements(text: str) -> Iterator[tuple[int, int, str, str]]:
     disguised = _disguised(text)
     for found in _ODD.finditer(text):
@@ -212,5 +225,8 @@ def _hexadecimal(run: str) -> str | None:
 
 def _says_something(text: str) -> bool:
     """Whether it reads as words of people: printable, and several of them."""
-    printable = sum(character.isprintable() or character.isspace() for character in text)
-    return printable >= 0.95 * len(text) and len(_READABLE.findall(text)) >= 2
+    return _printable(text) and len(_READABLE.findall(text)) >= 2
+
+
+def _printable(text: str) -> bool:
+    return sum(character.isprintable() or character.isspace() for character in text) >= 0.95 * len(text)

@@ -12,7 +12,7 @@ from collector.catalog.base import (
     gauge,
     histogram,
 )
-from collector.records import DropReason, RejectReason
+from collector.records import DropReason, RejectReason, SnippetDrop
 
 RECORDS = replace(counter("assay_records_total", "Records whose range is safe in the chain.", "topic"), durable=True)
 RECORDS_REJECTED = replace(
@@ -133,6 +133,23 @@ EVALUATION_RETRIES = counter(
 )
 EVALUATION_GAPS = counter(
     "assay_evaluation_gaps_total", "Ranges that the chain no longer held when they were to be announced."
+)
+SNIPPETS_WRITTEN = counter("assay_snippets_written_total", "Redacted excerpts of flagged calls that were stored.")
+SNIPPETS_DROPPED = counter(
+    "assay_snippets_dropped_total",
+    "Calls chosen for an excerpt that have none, by reason: " + ", ".join(SnippetDrop) + ".",
+    "reason",
+    start=each(SnippetDrop),
+)
+SNIPPETS_DELETED = counter(
+    "assay_snippets_deleted_total",
+    "Excerpts deleted: `expired`, or for room (`bytes_max`).",
+    "reason",
+    start=(("expired",), ("bytes_max",)),
+)
+SNIPPET_BYTES = gauge("assay_snippet_bytes", "Bytes of the excerpts that are kept.")
+SNIPPET_AGE = gauge(
+    "assay_snippet_oldest_age_seconds", "Age of the oldest call that an excerpt is kept of; 0: none is."
 )
 HTTP_REFUSED = counter(
     "assay_http_refused_total",

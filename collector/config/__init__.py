@@ -23,6 +23,7 @@ from collector.config.sections import (
     TelemetryConfig,
     TlsConfig,
 )
+from collector.config.snippets import SnippetsConfig
 
 __all__ = [
     "AccessConfig",
@@ -45,6 +46,7 @@ __all__ = [
     "SaslConfig",
     "Secret",
     "SignalsConfig",
+    "SnippetsConfig",
     "SourceConfig",
     "SqlConfig",
     "StoreConfig",

@@ -20,6 +20,7 @@ from collector.config.base import (
 )
 from collector.config.base import Section as _Section
 from collector.config.judging import BaselineConfig, DriftConfig, OverloadConfig, SignalsConfig
+from collector.config.snippets import SnippetsConfig, have_readers, is_local, lie_apart
 from collector.config.traces import TraceUrl
 
 _BROKER = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/,\[\]]+):(\d{1,5})")
@@ -336,6 +337,7 @@ class AlertmanagerConfig(_Section):
 
 class EvidenceConfig(_Section):
     access: AccessConfig = AccessConfig()
+    snippets: SnippetsConfig = SnippetsConfig()
     trace_url: TraceUrl | None = None
     """Where a trace is shown, such as `https://jaeger.example/trace/{trace_id}`; docs/operate.md has more."""
     alertmanager: AlertmanagerConfig | None = None
@@ -352,6 +354,11 @@ class MetricsConfig(_Section):
     """TLS, client certificates and users, in the format of Prometheus' exporter-toolkit; read again when it changes."""
     requests_per_second_max: Count = 50
     """Requests of one address a second, and four times as many at once; beyond: 429."""
+
+    @property
+    def local(self) -> bool:
+        """Whether only this machine can ask."""
+        return is_local(self.host)
 
 
 class EvaluationsConfig(_Section):
@@ -426,6 +433,19 @@ class Config(_Section):
             raise ValueError(f"export.evaluations.topic: Assay reads {topic} itself; choose another")
         return self
 
+    @model_validator(mode="after")
+    def _snippets_are_private(self) -> Config:
+        access = self.evidence.access
+        if self.role != "score" and self.evidence.snippets.enabled and not self.metrics.local:
+            have_readers(self.metrics.host, given=access.users_file is not None or access.bearer_token is not None)
+        lie_apart(self.chain_url, self.snippets_url)
+        return self
+
     @property
     def chain_url(self) -> str:
         return self.chain.url or str(self.data / "chain")
+
+    @property
+    def snippets_url(self) -> str:
+        """Never below the chain's: what analysts may read begins there."""
+        return self.evidence.snippets.url or f"{self.chain_url.rstrip('/')}-snippets"

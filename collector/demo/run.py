@@ -20,6 +20,7 @@ from collector.source.otlp import OtlpSource
 
 FRAME_SECONDS = 1.0
 EARLIER_CALLS = 2_400
+SNIPPET_HOURS = 24.0
 STOP_SECONDS_MAX = 90.0
 SETTLE_SECONDS_MAX = 15.0
 SQL = "SELECT service, model, count(*) AS calls, avg(toxicity_output) AS toxicity FROM calls GROUP BY ALL ORDER BY ALL"
@@ -50,6 +51,10 @@ def demo_config(options: Options, environ: Mapping[str, str]) -> Config:
         "join.window_seconds": 5.0,
         "chain.flush_seconds": 1.0,
         "store.snapshot_seconds": 10.0,
+        "evidence.snippets.enabled": True,
+        "evidence.snippets.ttl_hours": SNIPPET_HOURS,
+        "evidence.snippets.calls_per_minute_max": 20,  # an incident of a minute or two
+        "evidence.snippets.per_minute_max": 2_000,
         "baseline.current_minutes": 10,
         "baseline.baseline_hours": 2,
         "baseline.calls_min": 20,
@@ -177,7 +182,8 @@ def _notes(config: Config, daemon: Daemon, endpoint: str, fresh: bool) -> list[s
     return [
         f"data       {config.data} ({state})",
         f"send OTLP  OTEL_EXPORTER_OTLP_ENDPOINT={endpoint}  (http/protobuf or http/json)",
-        f"pages      {web}/  {web}/evidence  {web}/metrics",
+        f"pages      {web}/  {web}/metrics  {web}/healthz  {web}/readyz",
+        f"evidence   {web}/evidence  (with redacted excerpts of what was said, kept for {SNIPPET_HOURS:.0f} hours)",
         f'ask        assay sql --data {config.data} "{SQL}"',
         "stop       Ctrl-C; the next start goes on from there",
     ]
@@ -198,7 +204,8 @@ def _farewell(config: Config, calls: float, settled: bool, sent: int) -> str:
     rest = "nothing waits" if settled else "the rest waits in the log for the next start"
     return (
         f"stopped: {sent} calls sent, {calls:.0f} counted by this run; {rest}.\n"
-        f"kept in {config.data}: the log, the chain and the rollups; the next start goes on from there."
+        f"kept in {config.data}: the log, the chain, the rollups and excerpts of flagged calls; "
+        "the next start goes on from there."
     )
 
 

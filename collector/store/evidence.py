@@ -167,7 +167,7 @@ class Findings:
             f"SELECT time, {ids}, service, model, model_version, prompt, tenant, {column} / 1e6 AS score "  # noqa: S608
             f"FROM read_parquet(?, union_by_name => true) WHERE {column} >= 0 AND {where} "
             f"AND time >= {_time(start)} AND time < {_time(end)} AND ({times or 'true'}) "
-            f"ORDER BY score DESC, time DESC, trace_id LIMIT {CALLS_MAX}"
+            f"ORDER BY score DESC, trace_id, time LIMIT {CALLS_MAX}"  # as collector.snippets.choosing ranks them
         )
         found = rows_of(connection, query, [paths, *values])
         names = ("time", "trace_id", "span_id", "service", "model", "model_version", "prompt", "tenant", "score")

@@ -21,6 +21,8 @@ Source: python-stdnum, phonenumbers (their versions are part of the score's iden
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+
 import phonenumbers
 import stdnum
 
@@ -28,10 +30,10 @@ from signals.batch import Batch, Costly, each
 from signals.normalise import plain
 from signals.pii.people import find_people
 from signals.pii.secrets import find_secrets
-from signals.pii.spans import SEVERITY, Kind, Span, apart
+from signals.pii.spans import SEVERITY, Kind, Span, apart, together
 from signals.types import Abstention, Embeddings, Exchange, ScoreColumn, ScoreSpec, Side
 
-__all__ = ["SEVERITY", "Kind", "Pii", "Span", "find", "redact"]
+__all__ = ["SEVERITY", "Kind", "Pii", "Span", "cover", "find", "redact"]
 
 TEXT_CHARS_MAX = 262_144  # a longer text is read to here
 
@@ -58,11 +60,12 @@ class Pii:
 
 def find(text: str) -> list[Span]:
     """Where personal data and secrets stand in ``text`` as it was given, in order and without overlaps."""
-    bare = plain(text[:TEXT_CHARS_MAX])
-    return [
-        Span(*bare.span(span.start, span.end), span.kind, span.detail)
-        for span in apart([*find_secrets(bare.text), *find_people(bare.text)])
-    ]
+    return _find(text, apart)
+
+
+def cover(text: str) -> list[Span]:
+    """As :func:`find`, for whoever must leave nothing: finds that overlap are one, of the gravest kind."""
+    return _find(text, together)
 
 
 def redact(text: str) -> str:
@@ -72,6 +75,14 @@ def redact(text: str) -> str:
         pieces += [text[done : span.start], f"[{span.kind}]"]
         done = span.end
     return "".join([*pieces, text[done:]])
+
+
+def _find(text: str, choose: Callable[[Iterable[Span]], list[Span]]) -> list[Span]:
+    bare = plain(text[:TEXT_CHARS_MAX])
+    return [
+        Span(*bare.span(span.start, span.end), span.kind, span.detail)
+        for span in choose([*find_secrets(bare.text), *find_people(bare.text)])
+    ]
 
 
 def _score_input(exchange: Exchange) -> float | Abstention:

@@ -52,3 +52,16 @@ def apart(found: Iterable[Span]) -> list[Span]:
         if all(span.end <= other.start or span.start >= other.end for other in kept):
             kept.append(span)
     return sorted(kept)
+
+
+def together(found: Iterable[Span]) -> list[Span]:
+    """The spans in order, those that overlap as one of the gravest kind: all that any of them covers stays covered."""
+    joined: list[Span] = []
+    for span in sorted(found):
+        if not joined or span.start >= joined[-1].end:
+            joined.append(span)
+            continue
+        last = joined[-1]
+        gravest = max(last, span, key=lambda each: SEVERITY[each.kind])
+        joined[-1] = Span(last.start, max(last.end, span.end), gravest.kind, gravest.detail)
+    return joined

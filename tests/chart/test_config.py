@@ -163,6 +163,16 @@ def test_listeners_get_their_file_and_the_pages_their_users(tmp_path: Path) -> N
     assert receiver.source.otlp.web_config_file == receiver.metrics.web_config_file
 
 
+def test_excerpts_are_kept_by_workers_and_shown_by_the_server_to_its_users_alone(tmp_path: Path) -> None:
+    objects = render("fleet-secured")
+    worker, server = (load(objects, one(objects, kind), tmp_path / kind) for kind in ("Deployment", "StatefulSet"))
+
+    assert worker.evidence.snippets == server.evidence.snippets
+    assert worker.evidence.snippets.ttl_hours == 48
+    assert worker.snippets_url == server.snippets_url == "s3://company-assay/chain-snippets"
+    assert server.evidence.access.users_file
+
+
 def test_who_serves_the_overview_asks_alertmanager_and_a_worker_does_not(tmp_path: Path) -> None:
     objects, single = render("fleet-secured"), render("all-otlp")
     worker, server = (load(objects, one(objects, kind), tmp_path / kind) for kind in ("Deployment", "StatefulSet"))

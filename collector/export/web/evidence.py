@@ -24,6 +24,7 @@ from collector.evidence import Coverage, Evidence, Question
 from collector.export.alertmanager import Heard
 from collector.export.current import CurrentAlerts
 from collector.export.web import asked, charts
+from collector.export.web.texts import Kept, pieces
 from signals.cards import card
 
 log = logging.getLogger(__name__)
@@ -55,13 +56,14 @@ def evidence_routes(
     clock: Callable[[], float],
     trace_url: str | None,
     heard: Callable[[], Heard] | None = None,
+    kept: Kept | None = None,
 ) -> Sequence[BaseRoute]:
     """``evidence`` is None until the store is open.
 
     ``trace_url`` is a template as in collector.config.traces; None: ids without a link. ``heard`` is what Alertmanager
-    said last, at once; None: none is configured.
+    said last, at once; None: none is configured. ``kept`` are excerpts of the calls' texts; None: there are none.
     """
-    pages = _Pages(evidence, clock, trace_url, heard)
+    pages = _Pages(evidence, clock, trace_url, heard, kept)
     return [
         Route(catalog.EVIDENCE_PATH, pages.evidence),
         Route(catalog.RUNBOOKS_PATH, pages.runbooks),
@@ -87,11 +89,13 @@ class _Pages:
         clock: Callable[[], float],
         trace_url: str | None,
         heard: Callable[[], Heard] | None,
+        kept: Kept | None,
     ) -> None:
         self._evidence = evidence
         self._clock = clock
         self._trace_url = trace_url
         self._heard = heard
+        self._kept = kept
 
     async def evidence(self, request: Request) -> Response:
         """Worst calls, the slice to blame, before and after: for one signal, or all at a glance."""
@@ -165,6 +169,7 @@ class _Pages:
             start=start,
             bars=charts.bars(report.distribution, report.distribution_before),
             trace=self._links(question.question),
+            shown=self._kept.show(report) if self._kept else None,
             **shared,
         )
 
@@ -228,7 +233,14 @@ def _templates() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"share": _share, "number": _number, "utc": _utc, "known": _known, "lasting": _lasting}
+    environment.filters |= {
+        "share": _share,
+        "number": _number,
+        "utc": _utc,
+        "known": _known,
+        "lasting": _lasting,
+        "pieces": pieces,
+    }
     environment.tests["blind"] = _is_blind
     environment.globals |= {
         "box": (charts.WIDTH, charts.HEIGHT),

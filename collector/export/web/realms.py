@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from collections.abc import Callable, Mapping
 
@@ -30,7 +29,6 @@ def realms(
         Realm(name="metrics", users=door.users, guarded=door.guarded),
         Realm(name="probes", paths=PROBES, users=door.users, guarded=door.guarded, optional=True),
     ]
-    loopback = _loopback(metrics.host)
     for name, access in own.items():
         credentials = Credentials(access, f"{name}.access", environ)
         found.append(
@@ -40,8 +38,8 @@ def realms(
                 users=credentials.users,
                 token=credentials.token,
                 guarded=credentials.given,
-                closed=_closed(name, credentials, door, loopback),
-                local=loopback,
+                closed=_closed(name, credentials, door, metrics.local),
+                local=metrics.local,
                 rate=Buckets(
                     per_second=access.requests_per_minute_max / 60, burst=access.requests_per_minute_max, clock=clock
                 ),
@@ -57,10 +55,3 @@ def _closed(name: str, credentials: Credentials, door: Door, loopback: bool) -> 
         return f"set {name}.access.users_file or .bearer_token first"
 
     return why
-
-
-def _loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
