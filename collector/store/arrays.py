@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from collector.delta import KEYS, Delta, SuiteEntry
+from collector.delta import KEYS, Delta, SuiteEntry, completed
 from collector.rollup import SCORES, CallColumns, ScoreValues, Shape, Summary, Words
 from collector.rollup.fold import CONTENTS, NOT_IN_SUITE, UNKNOWN
 from collector.rollup.histogram import Buckets, Ints, quantile
@@ -25,7 +25,7 @@ def signal_version(entry: SuiteEntry) -> str:
 
 def call_columns(delta: Delta) -> CallColumns:
     """The calls of a delta as arrays; AssertionError for a word that no version of ours writes."""
-    table = delta.calls.combine_chunks()
+    table = completed(delta.calls).combine_chunks()
     return CallColumns(
         time=table.column("time").cast(pa.int64()).to_numpy(),
         keys=tuple(words(table.column(key)) for key in KEYS),

@@ -10,10 +10,10 @@ import numpy as np
 import pyarrow as pa
 
 from collector.compaction import off_clock
-from collector.delta import OPTIONAL_FIELDS, Delta, Stream
+from collector.delta import LATER_FIELDS, OPTIONAL_FIELDS, Delta, Stream
 from collector.rollup.fold import REASONS, CallColumns
 
-_OPTIONAL = frozenset(field.name for field in OPTIONAL_FIELDS)
+_NOT_IN_ALL = frozenset((*LATER_FIELDS, *(field.name for field in OPTIONAL_FIELDS)))
 _NARROW_BELOW = 1 << 17  # so many int16 components of a unit vector times 16384 fit an int32
 
 _TEXT, _INT, _TIME = pa.string(), pa.int64(), pa.timestamp("us")
@@ -77,7 +77,7 @@ def delta_row(link: Applicable, path: str, calls: CallColumns) -> dict[str, Any]
         **_place(link),
         "next": footer.next,
         "path": path,
-        "columns": [n for n in link.delta.calls.column_names if n.startswith("s_") or n in _OPTIONAL],
+        "columns": [n for n in link.delta.calls.column_names if n.startswith("s_") or n in _NOT_IN_ALL],
         "records": footer.records,
         "consumed": footer.consumed,
         "calls": n,
