@@ -27,6 +27,7 @@ FORMAT = 1
 SCORE_SCALE = 1_000_000
 EMBEDDING_SCALE = 1 << 14  # a unit vector's component fits 15 bits, so an int32 sums 131,072 of them
 EMBEDDING_WINDOW_SECONDS = 600
+ROW_GROUP = 8_192  # calls that are compressed together: a reader of a minute, or of a sample, opens no more of them
 
 KEYS = ("service", "environment", "model", "model_version", "prompt", "tenant", "service_version")
 """The dimensions of every rollup; their values are bounded per writer, ``""`` is unknown."""
@@ -179,7 +180,7 @@ def encode(delta: Delta) -> bytes:
                 "assay.digest": _digest(footer, embeddings, schema, delta.calls.num_rows),
             }
         )
-        rows.write_table(delta.calls)
+        rows.write_table(delta.calls, row_group_size=ROW_GROUP)
     return buffer.getvalue()
 
 

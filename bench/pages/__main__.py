@@ -124,7 +124,7 @@ def _pages(days: int) -> Iterator[Page]:
     for since in TIMES:
         if _length(since) <= timedelta(days=days):
             for keys in SLICES:
-                where = "".join(f" AND {part.replace('=', ' = ' + chr(39))}'" for part in keys.split("&")[1:])
+                where = "".join(f"AND {part.replace('=', ' = ' + chr(39))}' " for part in keys.split("&")[1:])
                 yield Page(f"/evidence?signal=toxicity&side=output&from=now-{since}{keys}", since, where)
 
 
@@ -192,10 +192,11 @@ def _scan(config: Config, page: Page) -> Asked | None:
     with duckdb.connect(str(snapshot), read_only=True, config={"threads": "1"}) as connection:
         make_views(connection, f"{calls_folder(config)}/")
         query = (
-            f"SELECT time >= TIMESTAMP '{start}' AS now, service, model, model_version, prompt, tenant, environment, "  # noqa: S608
+            f"SELECT time >= TIMESTAMP '{start}' AS now, service, model, model_version, prompt, tenant, environment, "
             "count(toxicity_output), count(*) FILTER (toxicity_output > 0.8), avg(toxicity_output), "
             "max(toxicity_output, 20) FROM calls "
-            f"WHERE time >= TIMESTAMP '{before}' AND time < TIMESTAMP '{end}' AND toxicity_output IS NOT NULL{page.where} "
+            f"WHERE time >= TIMESTAMP '{before}' AND time < TIMESTAMP '{end}' {page.where}"
+            "AND toxicity_output IS NOT NULL "
             "GROUP BY GROUPING SETS ((now), (now, service), (now, model), (now, model_version), (now, prompt), "
             "(now, tenant), (now, environment))"
         )

@@ -12,7 +12,7 @@ CREATE TABLE data.kept (name VARCHAR, begin_at TIMESTAMP, end_at TIMESTAMP);
 -- One row an object of the chain: `calls` in SQL are exactly the rows of these.
 CREATE TABLE data.deltas (
     topic VARCHAR, epoch VARCHAR, partition INTEGER, start BIGINT, next BIGINT,
-    path VARCHAR, columns VARCHAR[],
+    path VARCHAR, columns VARCHAR[], peaks BIGINT[], -- of each column its highest score in millionths
     records BIGINT, consumed BIGINT, calls BIGINT, scored BIGINT, unscored BIGINT,
     rejected BIGINT, dropped BIGINT, lost BIGINT, ahead BIGINT, late BIGINT,
     sketches BIGINT, first_time TIMESTAMP, last_time TIMESTAMP, log_time TIMESTAMP

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from html import unescape
 from html.parser import HTMLParser
@@ -88,7 +89,8 @@ class Made:
             ),
             distribution=counts if self.empty else (80, *counts[2:], 20),
             distribution_before=counts if self.empty else (50, *counts[1:]),
-            slices=() if self.empty else (part,),
+            slices=() if self.empty else (part, replace(part, key="topic", value="ab" * 16)),
+            looked_at=(0, 0) if self.empty else (40, 80),
             worst=() if self.empty else (call,),
             missed=() if self.empty else (("shed", 4),),
             versions=() if self.empty else ((self.name, 100),),

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from collector.evidence import Question
-from collector.store.evidence import CALLS_MAX, Findings
+from collector.store.evidence import Findings
 from collector.store.materialise import Materialiser
+from collector.store.worst import CALLS_MAX
 from tests.core.build import NOON
 from tests.store.build import fill, view
 
@@ -110,8 +111,8 @@ def test_the_sql_that_is_shown_runs_and_says_the_same(findings: Findings, materi
     with materialiser.store.database.read() as connection:
         found = connection.execute(report.sql).fetchall()
 
-    assert sum(row[4] for row in found) == report.now.scored
-    assert sum(row[5] for row in found) == report.now.bad
+    assert sum(row[5] for row in found) == report.now.scored
+    assert sum(row[6] for row in found) == report.now.bad
 
 
 def test_a_name_with_a_quote_is_a_name(findings: Findings, materialiser: Materialiser) -> None:

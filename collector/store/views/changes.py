@@ -61,8 +61,8 @@ def changes_sql(since: str = "") -> str:
 CHANGES = View(
     name="changes",
     meaning=(
-        f"When a service began to be, to ask for or to get another version: it appears after {QUIET_MINUTES} minutes without it and "
-        f"at least {CALLS_MIN} calls with others. As far back as minute rollups are kept."
+        f"When a service was deployed, or asked for or got another version: one that appears after {QUIET_MINUTES} "
+        f"minutes without it and at least {CALLS_MIN} calls with others. As far back as minute rollups are kept."
     ),
     example="SELECT time, service, kind, subject, before, after FROM changes ORDER BY time DESC",
     source=f"FROM ({changes_sql()})",
