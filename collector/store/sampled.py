@@ -28,7 +28,7 @@ from collector.store.database import rows_of
 from signals.drift.topics import nearness
 from signals.sketch import BYTES, unsketch
 
-CALLS_MAX = 65_536  # rows that are read of a time, about
+CALLS_MAX = 32_768  # rows that are read of a time, about
 POINTS_MAX = 150  # and groups of them, each of which costs an opened file
 TOPIC_CALLS_MAX = 1_000  # of a time
 TOPICS_MAX = 12

@@ -102,7 +102,7 @@ def _scores(rng: random.Random, specs: tuple[ScoreSpec, ...], n: int) -> SuiteSc
     return SuiteScores(
         columns=tuple(columns),
         embeddings=(Embeddings(side=Side.OUTPUT, version="m1", vectors=vectors, present=present),),
-        languages=("en",) * n,
+        languages=tuple("en" if i % 2 else "de" for i in range(n)),
     )
 
 
