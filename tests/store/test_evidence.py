@@ -12,6 +12,7 @@ import pytest
 from collector.evidence import Question
 from collector.store.evidence import Findings
 from collector.store.materialise import Materialiser
+from collector.store.retention import retire
 from collector.store.worst import CALLS_MAX
 from tests.core.build import NOON
 from tests.store.build import fill, view
@@ -84,6 +85,36 @@ def test_the_worst_calls_are_the_worst_of_all_calls(findings: Findings, rows: li
     for call in report.worst:
         assert known[call.trace_id]["s_toxicity_output"] / 1e6 == call.score
         assert known[call.trace_id]["service"] == call.service
+
+
+@pytest.mark.parametrize("service", ["", "desk"])
+@pytest.mark.parametrize("length", [timedelta(hours=1), timedelta(hours=30), timedelta(days=20)])
+def test_the_worst_calls_of_a_long_time_are_the_worst_of_all_calls(
+    findings: Findings, rows: list[dict[str, Any]], length: timedelta, service: str
+) -> None:
+    end = BEGIN + timedelta(hours=25, minutes=30)  # some clocks were a day ahead
+    question = Question(signal="toxicity", side="output", start=end - length, end=end, service=service)
+
+    report = findings.report(question)
+
+    keys = {"service": service} if service else {}
+    every = sorted((row["s_toxicity_output"] / 1e6 for row in scored(rows, end - length, end, **keys)), reverse=True)
+    assert [call.score for call in report.worst] == every[:CALLS_MAX]
+    assert len(every) > CALLS_MAX
+
+
+def test_where_minutes_are_no_longer_kept_the_hours_answer(tmp_path: Path) -> None:
+    chain, materialiser = view(tmp_path, store={"minute_days": 1})
+    fill(chain, deltas=10, calls_max=30)
+    materialiser.step()
+    before = Findings(materialiser.store).report(QUESTION)
+    retire(materialiser.store, NOON + 5 * 86_400)
+
+    report = Findings(materialiser.store).report(QUESTION)
+
+    assert report.now.scored >= before.now.scored > 0
+    assert report.worst == before.worst
+    assert "rollup_hour" in report.sql
 
 
 def test_contributions_of_a_key_add_up_to_the_change(findings: Findings) -> None:
