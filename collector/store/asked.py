@@ -69,8 +69,7 @@ class Asked:
     @property
     def windows_end(self) -> datetime:
         """Where the last window ends, which the rollups count whole."""
-        floor = _floor(self.end, self.every)
-        return floor if floor == self.end else floor + self.every
+        return _ceil(self.end, self.every)
 
     def tally(self, connection: duckdb.DuckDBPyConnection) -> Tally:
         """Totals and the values of every key; a key that the question fixes has none."""
@@ -78,13 +77,13 @@ class Asked:
         sums = ", ".join(f"sum({name})::{_SUM_TYPES.get(name, 'BIGINT')} AS {name}" for name in _SUMS)
         names = [*free, "signal_version"]
         sets = ", ".join(f"(now, {name})" for name in names)
+        source, values = self._source(", ".join((*names, *_SUMS)))
         found = rows_of(
             connection,
-            f"WITH series AS MATERIALIZED (SELECT window_start >= {at(self.start)} AS now, {', '.join(names)}, {sums} "  # noqa: S608 - names are ours
-            f"FROM data.{self.step}_scores WHERE {self.where} AND {between(self.before, self.end)} GROUP BY ALL) "
+            f"WITH series AS MATERIALIZED (SELECT now, {', '.join(names)}, {sums} FROM ({source}) GROUP BY ALL) "  # noqa: S608 - names are ours
             f"SELECT grouping({', '.join(names)}) AS level, now, concat({', '.join(names)}) AS value, {sums} "
             f"FROM series GROUP BY GROUPING SETS ((now), {sets}) ORDER BY ALL",
-            self.values,
+            values,
         )
         every = (1 << len(names)) - 1
         levels = {every & ~(1 << place): name for place, name in enumerate(reversed(names))}
@@ -123,17 +122,26 @@ class Asked:
         self, connection: duckdb.DuckDBPyConnection, zeros: tuple[int, int]
     ) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Counts in BINS equal parts of 0..1, before and now; a bucket of the histogram lies where its upper end is."""
+        source, values = self._source("score_buckets, score_bucket_counts")
         found = rows_of(
             connection,
-            f"SELECT now, bucket, sum(number)::BIGINT FROM (SELECT window_start >= {at(self.start)} AS now, "  # noqa: S608
-            f"unnest(score_buckets) AS bucket, unnest(score_bucket_counts) AS number FROM data.{self.step}_scores "
-            f"WHERE {self.where} AND {between(self.before, self.end)}) GROUP BY ALL",
-            self.values,
+            "SELECT now, bucket, sum(number)::BIGINT FROM (SELECT now, unnest(score_buckets) AS bucket, "  # noqa: S608
+            f"unnest(score_bucket_counts) AS number FROM ({source})) GROUP BY ALL",
+            values,
         )
         counts = ([zeros[0], *[0] * (BINS - 1)], [zeros[1], *[0] * (BINS - 1)])
         for now, bucket, number in found:
             counts[now][min(BINS - 1, max(0, int(2 ** ((bucket - 0.5) / 16) * BINS)))] += number
         return tuple(counts[0]), tuple(counts[1])
+
+    def _source(self, columns: str) -> tuple[str, list[Any]]:
+        """Rows of both times with these columns and ``now``, out of as few windows as say the same."""
+        pieces = [
+            f"SELECT {now} AS now, {columns} FROM data.{step}_scores WHERE {self.where} AND {between(begin, end)}"  # noqa: S608 - names are ours
+            for now, time in (("false", (self.before, self.start)), ("true", (self.start, self.end)))
+            for step, begin, end in cover(*time, self.step)
+        ]
+        return " UNION ALL ".join(pieces), self.values * len(pieces)
 
     def sql(self) -> str:
         """What an analyst runs to see the same."""
@@ -144,6 +152,22 @@ class Asked:
             f"  AND {between(self.start, self.end)}\n"
             "GROUP BY ALL HAVING sum(n) > 0 ORDER BY bad DESC LIMIT 50"
         )
+
+
+def cover(start: datetime, end: datetime, step: str) -> list[tuple[str, datetime, datetime]]:
+    """A time as runs of windows: days as far as they fit, hours around them, and ``step`` at the edges.
+
+    ``start`` is the begin of a window of ``step``; windows count that begin before ``end``.
+    """
+    coarser = list(STEPS)[list(STEPS).index(step) + 1 :]
+    if not coarser:
+        return [(step, start, end)]
+    every = STEPS[coarser[0]]
+    first, last = _ceil(start, every), _floor(end, every)
+    if first >= last:
+        return [(step, start, end)]
+    pieces = [(step, start, first), *cover(first, last, coarser[0]), (step, last, end)]
+    return [piece for piece in pieces if piece[1] < piece[2]]
 
 
 def slices(keys: Iterable[tuple[str, Counts, Counts]], now: int, before: int) -> list[Slice]:
@@ -211,3 +235,8 @@ def _slice(key: str, value: str, then: Counts, today: Counts, now: int, before: 
 
 def _floor(time: datetime, step: timedelta) -> datetime:
     return time - (time - datetime.min) % step  # noqa: DTZ901 - the store's times are naive UTC
+
+
+def _ceil(time: datetime, step: timedelta) -> datetime:
+    floor = _floor(time, step)
+    return floor if floor == time else floor + step

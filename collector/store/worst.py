@@ -7,7 +7,9 @@ call of the answer lies below, and what the view knows of an object is when its 
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -62,45 +64,35 @@ def worst_calls(connection: duckdb.DuckDBPyConnection, base: Path, asked: Asked)
 def _leading(connection: duckdb.DuckDBPyConnection, asked: Asked) -> list[_Window]:
     """The windows that lead: minutes, or hours where minutes would be too many or are not kept."""
     if asked.step == "minute":
-        return _highest(connection, asked, "minute", asked.start, asked.end)
-    hours = _highest(connection, asked, "hour", asked.start, asked.end)
-    fine = set(_whole(connection, asked, hours))
-    minutes = _highest(connection, asked, "minute", asked.start, asked.end, within=sorted(fine)) if fine else []
-    return [*minutes, *(hour for hour in hours if hour.begin not in fine)]
+        return _highest(connection, asked, "minute")[:CALLS_MAX]
+    hours = _highest(connection, asked, "hour")[:CALLS_MAX]
+    minutes = _highest(connection, asked, "minute", [hour.begin for hour in hours]) if hours else []
+    scores = Counter[datetime]()
+    for minute in minutes:
+        scores[_hour(minute)] += minute.n
+    fine = {hour.begin for hour in hours if scores[hour.begin] == hour.n}  # the others' minutes are no longer kept
+    leading = [minute for minute in minutes if _hour(minute) in fine][:CALLS_MAX]
+    return [*leading, *(hour for hour in hours if hour.begin not in fine)]
 
 
 def _highest(
-    connection: duckdb.DuckDBPyConnection,
-    asked: Asked,
-    step: str,
-    start: datetime,
-    end: datetime,
-    within: list[datetime] | None = None,
+    connection: duckdb.DuckDBPyConnection, asked: Asked, step: str, hours: Sequence[datetime] = ()
 ) -> list[_Window]:
-    """CALLS_MAX windows by their highest score; ``within`` are the begins of the hours to look in."""
-    hours = _hours(within)
+    """The windows by their highest score, of all the time asked for or of these hours of it."""
+    within = " OR ".join(f"({between(hour, hour + STEPS['hour'])})" for hour in hours)
+    first, last = (min(hours), max(hours) + STEPS["hour"]) if hours else (asked.start, asked.end)
     found = rows_of(
         connection,
         f"SELECT window_start, sum(n)::BIGINT FROM data.{step}_scores WHERE {asked.where} AND n > 0 "  # noqa: S608
-        f"AND {between(start, end)}{hours} GROUP BY 1 ORDER BY max(score_most) DESC, 1 DESC LIMIT {CALLS_MAX}",
+        f"AND {between(max(first, asked.start), min(last, asked.end))} AND ({within or 'true'}) "
+        "GROUP BY 1 ORDER BY max(score_most) DESC, 1 DESC",
         asked.values,
     )
     return [_Window(begin, step, n) for begin, n in found]
 
 
-def _whole(connection: duckdb.DuckDBPyConnection, asked: Asked, hours: list[_Window]) -> list[datetime]:
-    """The hours of which every minute is kept, told by their scores."""
-    if not hours:
-        return []
-    begins = sorted(hour.begin for hour in hours)
-    found = rows_of(
-        connection,
-        f"SELECT date_trunc('hour', window_start) AS hour, sum(n)::BIGINT FROM data.minute_scores WHERE {asked.where} "  # noqa: S608
-        f"AND {between(begins[0], begins[-1] + STEPS['hour'])}{_hours(begins)} GROUP BY ALL",
-        asked.values,
-    )
-    kept = dict(found)
-    return [hour.begin for hour in hours if kept.get(hour.begin) == hour.n]
+def _hour(window: _Window) -> datetime:
+    return window.begin.replace(minute=0)
 
 
 def _least(connection: duckdb.DuckDBPyConnection, asked: Asked, windows: list[_Window]) -> int:
@@ -121,10 +113,3 @@ def _least(connection: duckdb.DuckDBPyConnection, asked: Asked, windows: list[_W
         known += [score for (score,) in found]
     known.sort(reverse=True)
     return known[CALLS_MAX - 1] if len(known) >= CALLS_MAX else 0
-
-
-def _hours(begins: list[datetime] | None) -> str:
-    if begins is None:
-        return ""
-    hour = timedelta(hours=1)
-    return f" AND ({' OR '.join(f'({between(begin, begin + hour)})' for begin in begins)})"

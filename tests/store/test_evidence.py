@@ -76,6 +76,42 @@ def test_totals_and_course_count_every_score_once(
     assert sum(report.distribution_before) == len(before)
 
 
+@pytest.mark.parametrize("service", ["", "shop"])
+@pytest.mark.parametrize("length", [timedelta(hours=3), timedelta(hours=30), timedelta(days=9), timedelta(days=80)])
+def test_totals_of_a_long_time_count_every_score_once(
+    findings: Findings, rows: list[dict[str, Any]], length: timedelta, service: str
+) -> None:
+    question = Question(signal="toxicity", side="output", start=END - length, end=END, service=service)
+
+    report = findings.report(question)
+
+    window = timedelta(minutes=1) if length < timedelta(hours=12) else timedelta(hours=1)
+    window = window if length < timedelta(days=10) else timedelta(days=1)
+    start, before = (at - (at - datetime.min) % window for at in (question.start, question.before[0]))  # noqa: DTZ901
+    keys = {"service": service} if service else {}
+    now, then = (
+        [row["s_toxicity_output"] for row in within(rows, *time, window, **keys)]
+        for time in ((start, END), (before, start))
+    )
+    assert (report.now.scored, report.now.bad) == (len(now), sum(score > 800_000 for score in now))
+    assert (report.before.scored, report.before.bad) == (len(then), sum(score > 800_000 for score in then))
+    assert (sum(report.distribution), sum(report.distribution_before)) == (len(now), len(then))
+    assert now
+    for part in (part for part in report.slices if part.key == "model"):
+        assert part.scored == len(within(rows, start, END, window, **keys, model=part.value))
+
+
+def within(
+    rows: list[dict[str, Any]], start: datetime, end: datetime, window: timedelta, **keys: str
+) -> list[dict[str, Any]]:
+    """Scores of windows that begin in the time."""
+    return [
+        row
+        for row in scored(rows, datetime.min, datetime.max, **keys)  # noqa: DTZ901
+        if start <= row["time"] - (row["time"] - datetime.min) % window < end  # noqa: DTZ901
+    ]
+
+
 def test_the_worst_calls_are_the_worst_of_all_calls(findings: Findings, rows: list[dict[str, Any]]) -> None:
     report = findings.report(QUESTION)
 
