@@ -4,11 +4,11 @@
 
 Thirty services with thirty models, prompts and tenants, some far more popular than others, write a chain as a daemon
 and its compaction leave it (see traffic.py). The store follows the chain, compacts what is due and retires what is too
-old; then every page is asked for through the web application, for several times: once by a store that has just been
-opened, then warm, then while the chain grows, is followed and a snapshot is published. Printed for each page:
-milliseconds cold, warm (p50 and most) and meanwhile (p50 and most), processor milliseconds of a warm page, which other
-users of the machine do not lengthen, and how often it fits into the plain way to an answer: one scan over the view
-``calls`` for the same time and signal. A FOLDER is kept, and what it holds is not built again.
+old; then every page is asked for through the web application, for several times: once after the store was opened, then
+warm, then while the chain grows, is followed and a snapshot is published. Printed for each page: milliseconds cold,
+warm (p50 and most) and meanwhile (p50 and most), processor milliseconds of a warm page, which other users of the
+machine do not lengthen, and their ratio to those of the plain way to an answer: one scan over the view ``calls`` for
+the same time and signal. A FOLDER is kept, and what it holds is not built again.
 """
 
 from __future__ import annotations
@@ -77,9 +77,9 @@ def main() -> None:
         traffic = Traffic(calls=args.calls, days=args.days, end=END)
         _build(config, chain, traffic)
         pages = list(_pages(args.days))
-        cold = [_ask(config, page, 1)[0] for page in pages]
         with _client(config) as (client, store):
-            warm = [[_get(client, page) for _ in range(args.repeats + 1)][1:] for page in pages]
+            cold = [_get(client, page) for page in pages]
+            warm = [[_get(client, page) for _ in range(args.repeats)] for page in pages]
             with _growing(chain, store, traffic):
                 busy = [[_get(client, page) for _ in range(args.repeats)] for page in pages]
         plain = [_scan(config, page) for page in pages]
@@ -138,11 +138,6 @@ def _client(config: Config) -> Iterator[tuple[TestClient, Store]]:
             yield client, store
     finally:
         store.close()
-
-
-def _ask(config: Config, page: Page, repeats: int) -> list[Asked]:
-    with _client(config) as (client, _):
-        return [_get(client, page) for _ in range(repeats)]
 
 
 def _get(client: TestClient, page: Page) -> Asked:
