@@ -29,8 +29,8 @@ from signals.drift.topics import nearness
 from signals.sketch import BYTES, unsketch
 
 CALLS_MAX = 32_768  # rows that are read of a time, about
-POINTS_MAX = 150  # and groups of them, each of which costs an opened file
-TOPIC_CALLS_MAX = 1_000  # of a time
+POINTS_MAX = 40  # and groups of them, each of which costs an opened file
+TOPIC_CALLS_MAX = 500  # of a time
 TOPICS_MAX = 12
 
 Floats = npt.NDArray[np.float64]
@@ -63,12 +63,14 @@ class _Object(NamedTuple):
 class _Rows(NamedTuple):
     """Scores of a sample, a row each."""
 
-    language: list[str]
+    table: pa.Table  # as _NOTHING
     bad: npt.NDArray[np.bool_]
     weight: Floats  # how many scores it stands for
-    trace: list[bytes]
-    sketch: list[bytes | None]
-    version: list[str | None]  # of encoder and sketch
+
+    def take(self, places: npt.NDArray[np.int64]) -> _Rows:
+        """Some of the rows, which stand for all."""
+        weight = self.weight[places]
+        return _Rows(self.table.take(places), self.bad[places], weight * (self.weight.sum() / max(weight.sum(), 1e-9)))
 
 
 def sampled(connection: duckdb.DuckDBPyConnection, base: Path, asked: Asked, tally: Tally, critical: int) -> Sampled:
@@ -82,7 +84,7 @@ def sampled(connection: duckdb.DuckDBPyConnection, base: Path, asked: Asked, tal
     )
     if not len(before.bad) or not len(now.bad):
         return Sampled()
-    languages = ("language", _counts(before.language, before), _counts(now.language, now))
+    languages = ("language", _counts(_languages(before), before), _counts(_languages(now), now))
     keys = [languages, *_topics(before, now)]
     return Sampled(
         slices=tuple(slices(keys, tally.now.scored, tally.before.scored)),
@@ -122,12 +124,9 @@ def _sample(
     table = pa.concat_tables([_NOTHING, *parts])
     weight = np.concatenate([np.empty(0), *weights])
     return _Rows(
-        language=table.column("language").fill_null("").to_pylist(),
-        bad=table.column("score").to_numpy() > critical,
-        weight=weight * (scored / weight.sum()) if len(weight) else weight,
-        trace=table.column("trace_id").to_pylist(),
-        sketch=table.column("sketch").to_pylist(),
-        version=table.column("version").to_pylist(),
+        table,
+        table.column("score").to_numpy() > critical,
+        weight * (scored / weight.sum()) if len(weight) else weight,
     )
 
 
@@ -162,6 +161,8 @@ def _read(
     with pq.ParquetFile(path) as file:
         whole = file.num_row_groups == 1  # written before groups had a size, or small
         table = file.read_row_group(0 if whole else group, columns=names)
+    if whole:
+        table = table.slice(group * ROW_GROUP, ROW_GROUP)
     read = len(table)
     kept = pc.and_(pc.greater_equal(table.column("time"), time[0]), pc.less(table.column("time"), time[1]))
     kept = pc.and_(kept, pc.fill_null(pc.greater_equal(table.column(score), 0), fill_value=False))
@@ -188,34 +189,31 @@ def _counts(values: Sequence[str], rows: _Rows) -> Counts:
     return {name: (round(n), round(b)) for name, n, b in zip(names.tolist(), scored, bad, strict=True)}
 
 
+def _languages(rows: _Rows) -> list[str]:
+    found: list[str] = rows.table.column("language").fill_null("").to_pylist()
+    return found
+
+
 def _topics(before: _Rows, now: _Rows) -> list[tuple[str, Counts, Counts]]:
     """The key ``topic``, whose values are the trace id of the call nearest to each centre; none without sketches."""
-    versions = Counter(version for version in now.version if version is not None)
+    versions = {one["values"]: one["counts"] for one in pc.value_counts(now.table.column("version")).to_pylist()}
+    versions.pop(None, None)
     if not versions:
         return []
     parts = [_thinned(rows, max(versions, key=versions.__getitem__)) for rows in (before, now)]
     if not all(len(rows.bad) for rows in parts):
         return []
-    every = b"".join(sketch or b"" for rows in parts for sketch in rows.sketch)
+    every = b"".join(sketch for rows in parts for sketch in rows.table.column("sketch").to_pylist())
     near = nearness(unsketch(np.frombuffer(every, np.uint8).reshape(-1, BYTES)), most=TOPICS_MAX)
-    owner, traces = near.argmax(axis=1), [trace for rows in parts for trace in rows.trace]
-    names = [traces[int(nearest)].hex() for nearest in near.argmax(axis=0)]
-    values = [names[topic] for topic in owner.tolist()]
+    traces = [trace.hex() for rows in parts for trace in rows.table.column("trace_id").to_pylist()]
+    names = [traces[int(nearest)] for nearest in near.argmax(axis=0)]
+    values = [names[topic] for topic in near.argmax(axis=1).tolist()]
     split = len(parts[0].bad)
     return [("topic", _counts(values[:split], parts[0]), _counts(values[split:], parts[1]))]
 
 
 def _thinned(rows: _Rows, version: str) -> _Rows:
-    """Up to TOPIC_CALLS_MAX rows with a sketch of this version, evenly, which stand for all."""
-    named = zip(rows.sketch, rows.version, strict=True)
-    known = np.array([place for place, one in enumerate(named) if one[0] and one[1] == version], dtype=np.int64)
-    known = known[np.linspace(0, len(known) - 1, min(len(known), TOPIC_CALLS_MAX)).astype(np.int64)]
-    weight = rows.weight[known]
-    return _Rows(
-        language=[rows.language[place] for place in known],
-        bad=rows.bad[known],
-        weight=weight * (rows.weight.sum() / weight.sum()) if len(known) else weight,
-        trace=[rows.trace[place] for place in known],
-        sketch=[rows.sketch[place] for place in known],
-        version=[version] * len(known),
-    )
+    """Up to TOPIC_CALLS_MAX rows with a sketch of this version, evenly."""
+    known = pc.and_(rows.table.column("sketch").is_valid(), pc.equal(rows.table.column("version"), version))
+    places = np.flatnonzero(known.fill_null(fill_value=False).to_numpy())
+    return rows.take(places[np.linspace(0, len(places) - 1, min(len(places), TOPIC_CALLS_MAX)).astype(np.int64)])
