@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 import pyarrow as pa
 
-from collector.delta import Delta, Footer, merge_embeddings
+from collector.delta import Delta, Footer, completed, merge_embeddings
 
 MERGED_CALLS_MAX = 100_000  # so an embedding sum of a merged delta still fits int32, and a query reads what it needs
 AHEAD_SECONDS = 600.0  # an event this far ahead of its log's time has a wrong clock
@@ -67,7 +67,7 @@ def merge_deltas(run: Sequence[Delta]) -> Delta:
             raise AssertionError(f"{one.stream.path}: {one.start}..{one.next} is not followed by {other.start}")
     first, last = footers[0], footers[-1]
     off = [off_clock(delta) for delta in run]
-    calls = pa.concat_tables([delta.calls for delta in run], promote_options="default").unify_dictionaries()
+    calls = pa.concat_tables([completed(delta.calls) for delta in run], promote_options="default").unify_dictionaries()
     return Delta(
         footer=Footer(
             topic=first.topic,

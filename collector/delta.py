@@ -27,9 +27,12 @@ FORMAT = 1
 SCORE_SCALE = 1_000_000
 EMBEDDING_SCALE = 1 << 14  # a unit vector's component fits 15 bits, so an int32 sums 131,072 of them
 EMBEDDING_WINDOW_SECONDS = 600
+ROW_GROUP = 8_192  # calls that are compressed together: a reader of a minute, or of a sample, opens no more of them
 
-KEYS = ("service", "environment", "model", "model_version", "prompt", "tenant")
+KEYS = ("service", "environment", "model", "model_version", "prompt", "tenant", "service_version")
 """The dimensions of every rollup; their values are bounded per writer, ``""`` is unknown."""
+LATER_FIELDS = {"service_version": "", "language": None}
+"""Fields of CALL_FIELDS that deltas of earlier versions lack, and what a reader takes for them; FORMAT is the same."""
 
 _WORD = pa.dictionary(pa.int32(), pa.string())
 
@@ -46,6 +49,7 @@ CALL_FIELDS: tuple[pa.Field, ...] = (
     pa.field("content", _WORD, nullable=False),
     pa.field("error", _WORD),
     pa.field("finish_reason", _WORD),
+    pa.field("language", _WORD),  # of the input, ISO 639-1; null: too little of it to tell
     pa.field("stream", pa.bool_()),
     pa.field("input_tokens", pa.int64()),
     pa.field("output_tokens", pa.int64()),
@@ -176,7 +180,7 @@ def encode(delta: Delta) -> bytes:
                 "assay.digest": _digest(footer, embeddings, schema, delta.calls.num_rows),
             }
         )
-        rows.write_table(delta.calls)
+        rows.write_table(delta.calls, row_group_size=ROW_GROUP)
     return buffer.getvalue()
 
 
@@ -229,6 +233,15 @@ def empty_calls() -> pa.Table:
 
 def empty_embeddings() -> pa.Table:
     return EMBEDDING_SCHEMA.empty_table()
+
+
+def completed(calls: pa.Table) -> pa.Table:
+    """Calls of an earlier version with the fields that this one writes."""
+    for field in CALL_FIELDS:
+        if field.name in LATER_FIELDS and field.name not in calls.column_names:
+            missing = pa.array([LATER_FIELDS[field.name]] * calls.num_rows, pa.string()).dictionary_encode()
+            calls = calls.append_column(field, missing.cast(field.type))
+    return calls
 
 
 def merge_embeddings(tables: list[pa.Table]) -> pa.Table:

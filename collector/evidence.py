@@ -62,7 +62,11 @@ class Point:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slice:
-    """Calls with one value of one key. Contributions of a key's values add up to the change of the share."""
+    """Calls with one value of one key. Contributions of a key's values add up to the change of the share.
+
+    Of ``language`` (of the input, ISO 639-1) and ``topic`` (named by the trace id of a call that is like the others)
+    the counts are estimates: see ``Report.looked_at``.
+    """
 
     key: str
     value: str
@@ -107,6 +111,7 @@ class Report:
     distribution: tuple[int, ...]  # BINS counts
     distribution_before: tuple[int, ...]
     slices: tuple[Slice, ...]
+    looked_at: tuple[int, int]  # scores that languages and topics were estimated from, before and now
     worst: tuple[WorstCall, ...]
     missed: tuple[tuple[str, int], ...]  # reason -> texts
     versions: tuple[tuple[str, int], ...]  # signal version -> scores

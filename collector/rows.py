@@ -101,6 +101,7 @@ def build(
         "model_version": labels.admit("model_version", (call.response_model for call in calls), now),
         "prompt": labels.admit("prompt", (call.prompt for call in calls), now),
         "tenant": labels.admit("tenant", (call.tenant for call in calls), now),
+        "service_version": labels.admit("service_version", (call.service_version for call in calls), now),
     }
     columns: dict[str, Any] = {
         "time": [call.ended_at // 1_000 for call in calls],
@@ -115,6 +116,7 @@ def build(
         "content": [call.content.value for call in calls],
         "error": [_word(call.error) for call in calls],
         "finish_reason": [_word(call.outputs[0].finish_reason) if call.outputs else None for call in calls],
+        "language": scores.languages or [None] * len(calls),
         "stream": [call.stream for call in calls],
         "input_tokens": [_count(call.input_tokens) for call in calls],
         "output_tokens": [_count(call.output_tokens) for call in calls],

@@ -9,6 +9,7 @@ one: :data:`RELATED`), romanised writing, whether the language is good. Code, li
 left out.
 Range 0 (the same) .. 1 (another). Abstains without an answer; as not applicable without a question, where either text
 is too short or unclear, and where the question names a language (a translation is no mismatch).
+The language of the question is told as well, for whatever has one: a label, no score.
 Cost: two walks over at most CHARS_MAX characters, about 0.1 ms each; 80 MB of memory a process.
 """
 
@@ -21,7 +22,7 @@ from importlib.metadata import version
 import numpy as np
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
-from signals.batch import Batch, Costly, each
+from signals.batch import Batch, Costly, answers
 from signals.normalise import plain
 from signals.types import Abstention, Embeddings, Exchange, Floats, ScoreColumn, ScoreSpec, Side
 
@@ -51,7 +52,7 @@ _NAMES = re.compile(
 
 
 class Language:
-    """``language`` of the output: the probability that it is another than the input's."""
+    """``language`` of the output: the probability that it is another than the input's. Tells the inputs' languages."""
 
     name = "language"
     costly = Costly.NO
@@ -62,7 +63,12 @@ class Language:
         _model()
 
     def score(self, batch: Batch) -> tuple[ScoreColumn, ...]:
-        return (each(self.specs[0], batch.exchanges, _score),)
+        pairs = zip(batch.exchanges, _asked(batch), strict=True)
+        return (answers(self.specs[0], [_score(exchange, shares) for exchange, shares in pairs]),)
+
+    def languages(self, batch: Batch) -> tuple[str | None, ...]:
+        """The language of each input (ISO 639-1); None where there is too little of it, or it is unclear."""
+        return tuple(None if shares is None else _named(shares) for shares in _asked(batch))
 
     def embed(self, batch: Batch) -> tuple[Embeddings, ...]:  # noqa: ARG002 - it has no vectors
         return ()
@@ -79,21 +85,37 @@ def language(text: str) -> tuple[str, float] | None:
 
 def mismatch(question: str, answer: str) -> float | None:
     """The probability that two texts speak different languages; None where one is too short or unclear."""
-    asked, said = _shares(question), _shares(answer)
-    if asked is None or said is None:
-        return None
-    kin = _kinship()
-    if min((kin @ asked).max(), (kin @ said).max()) < CERTAIN:
-        return None
-    return min(1.0, max(0.0, 1.0 - float(asked @ kin @ said)))
+    asked = _shares(question)
+    return None if asked is None else _mismatch(asked, answer)
 
 
-def _score(exchange: Exchange) -> float | Abstention:
+def _mismatch(asked: Floats, answer: str) -> float | None:
+    said = _shares(answer)
+    if said is None or not (_certain(asked) and _certain(said)):
+        return None
+    return min(1.0, max(0.0, 1.0 - float(asked @ _kinship() @ said)))
+
+
+def _asked(batch: Batch) -> list[Floats | None]:
+    """What each input is written in."""
+    return batch.once(_asked, lambda: [_shares(exchange.input or "") for exchange in batch.exchanges])
+
+
+def _named(shares: Floats) -> str | None:
+    return _model().nb_classes[int(shares.argmax())] if _certain(shares) else None
+
+
+def _certain(shares: Floats) -> bool:
+    """Whether one group of languages is likely enough."""
+    return bool((_kinship() @ shares).max() >= CERTAIN)
+
+
+def _score(exchange: Exchange, asked: Floats | None) -> float | Abstention:
     if not exchange.output or exchange.output.isspace():
         return Abstention.NO_TEXT
     if not exchange.input or _NAMES.search(exchange.input[-2_000:]) or _NAMES.search((exchange.system or "")[:2_000]):
         return Abstention.NOT_APPLICABLE
-    score = mismatch(exchange.input, exchange.output)
+    score = None if asked is None else _mismatch(asked, exchange.output)
     return Abstention.NOT_APPLICABLE if score is None else score
 
 

@@ -95,6 +95,7 @@ class Suite:
             self._timed("encoder", seconds, failures, batch.encode)
         columns: list[ScoreColumn] = []
         embeddings: list[Embeddings] = []
+        languages: tuple[str | None, ...] = ()
         for signal in self._signals:
             own = batch.leaving_out(depths > self._steps.index(signal.costly)) if signal.costly else batch
             found = self._timed(signal.name, seconds, failures, partial(_run, signal, own))
@@ -104,11 +105,13 @@ class Suite:
             if not np.isfinite(column.values[column.abstentions == Abstention.NONE]).all():
                 columns[at] = _only_numbers(column)
                 failures[column.spec.signal] = NOT_A_NUMBER
+            languages = languages or (found[2] if found else ())
         failures.pop("encoder", None)  # the signals that stand on it are named
         counts = {name: total - before[name] for name, total in self._counts().items()}
         return SuiteScores(
             columns=tuple(columns),
             embeddings=tuple(map(_finite, embeddings)),
+            languages=languages,
             failures=failures,
             seconds=seconds,
             counts=counts,
@@ -303,8 +306,11 @@ def _default(options: SuiteOptions) -> Iterator[str]:
     return (name for name in SIGNALS if name != "nli" or options.nli is not None)
 
 
-def _run(signal: Signal, batch: Batch) -> tuple[tuple[ScoreColumn, ...], tuple[Embeddings, ...]]:
-    return signal.score(batch), signal.embed(batch)
+def _run(
+    signal: Signal, batch: Batch
+) -> tuple[tuple[ScoreColumn, ...], tuple[Embeddings, ...], tuple[str | None, ...]]:
+    tell = getattr(signal, "languages", None)
+    return signal.score(batch), signal.embed(batch), tell(batch) if tell else ()
 
 
 def _only_numbers(column: ScoreColumn) -> ScoreColumn:

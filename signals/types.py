@@ -103,6 +103,7 @@ class SuiteScores:
 
     columns: tuple[ScoreColumn, ...]
     embeddings: tuple[Embeddings, ...] = ()
+    languages: tuple[str | None, ...] = ()  # of the inputs, ISO 639-1; None: unclear; empty: no signal tells
     failures: dict[str, str] = field(default_factory=dict)  # signal -> exception type; its column abstains
     seconds: dict[str, float] = field(default_factory=dict)  # signal (and "encoder") -> wall seconds
     counts: dict[str, int] = field(default_factory=dict)  # what encoder and signals did in this batch, by name

@@ -99,7 +99,7 @@ LABELS: dict[str, str] = {
     "partition": "number of the partition; only those this process owns",
     "stage": "stage of the pipeline",
     "place": "where items wait",
-    "kind": "what changed: `model`, `model_version`, `prompt` or `signal_version`",
+    "kind": "what changed: `model`, `model_version`, `prompt`, `service_version` (a deployment) or `signal_version`",
     "subject": "whose version changed: a model, the name of a prompt, or signal and side",
     "before": "the version before",
     "after": "the version that appeared",

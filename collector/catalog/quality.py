@@ -101,7 +101,7 @@ LAST_DRIFT_WINDOW = gauge(
 VERSION_CHANGE = replace(
     gauge(
         "assay_version_change_timestamp_seconds",
-        "When a service began to ask or get another version, for changes of the last day; made for annotations.",
+        "When a service was deployed or got another version, for changes of the last day; made for annotations.",
         "service", "kind", "subject", "before", "after",
     ),
     set=Set.QUALITY,

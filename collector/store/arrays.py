@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from collector.delta import KEYS, Delta, DeltaError, SuiteEntry
+from collector.delta import KEYS, Delta, DeltaError, SuiteEntry, completed
 from collector.rollup import SCORES, CallColumns, ScoreValues, Shape, Summary, Words
 from collector.rollup.fold import CONTENTS, NOT_IN_SUITE, UNKNOWN
 from collector.rollup.histogram import Buckets, Ints, quantile
@@ -25,7 +25,7 @@ def signal_version(entry: SuiteEntry) -> str:
 
 def call_columns(delta: Delta) -> CallColumns:
     """The calls of a delta as arrays; DeltaError for a word that only a newer version can have written."""
-    table = delta.calls.combine_chunks()
+    table = completed(delta.calls).combine_chunks()
     return CallColumns(
         time=table.column("time").cast(pa.int64()).to_numpy(),
         keys=tuple(words(table.column(key)) for key in KEYS),

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from collector import delta as deltas
-from collector.delta import CALL_FIELDS, OPTIONAL_FIELDS
+from collector.delta import CALL_FIELDS, LATER_FIELDS, OPTIONAL_FIELDS
 from collector.store.database import StoreError
 from collector.store.tables import Applicable
 
@@ -58,7 +58,7 @@ class CallFile:
     """One object as the snapshot's ``data.deltas`` tells it."""
 
     path: str
-    columns: tuple[str, ...]  # the score columns and optional fields that it has
+    columns: tuple[str, ...]  # the score columns, and the fields that not every object has, that it has
     first_time: datetime
     last_time: datetime
 
@@ -84,8 +84,12 @@ def _branch(group: list[CallFile], columns: tuple[str, ...], signals: Sequence[s
     paths = ", ".join(_quoted(file.path) for file in sorted(group, key=lambda file: file.path))
     first, last = min(file.first_time for file in group), max(file.last_time for file in group)
     scores = [f'"{column}"' if column in columns else _absent(column) for column in [*_OPTIONAL, *signals]]
+    plain = [
+        _unknown(field.name) if field.name in LATER_FIELDS and field.name not in columns else _plain(field.name)
+        for field in CALL_FIELDS
+    ]
     return (
-        f"SELECT {', '.join([*_PLAIN, *scores])} FROM read_parquet([{paths}]) "  # noqa: S608 - quoted
+        f"SELECT {', '.join([*plain, *scores])} FROM read_parquet([{paths}]) "  # noqa: S608 - quoted
         f"WHERE time >= TIMESTAMP '{first}' AND time <= TIMESTAMP '{last}'"
     )
 
@@ -112,9 +116,13 @@ def _plain(name: str) -> str:
     return f'"{name}"'
 
 
+def _unknown(name: str) -> str:
+    known = LATER_FIELDS[name]
+    return f'{"NULL" if known is None else _quoted(known)}::VARCHAR AS "{name}"'
+
+
 def _nothing(name: str, kind: str) -> str:
     return f'NULL::{"DOUBLE" if name in _SECONDS else _SQL_KINDS.get(kind, "VARCHAR")} AS "{_SECONDS.get(name, name)}"'
 
 
-_PLAIN = tuple(_plain(field.name) for field in CALL_FIELDS)
 _NOTHING = tuple(_nothing(field.name, str(field.type)) for field in CALL_FIELDS)

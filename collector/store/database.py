@@ -58,6 +58,8 @@ class Database:
         self._meta = {**meta, "format": FORMAT}
         self._memory_limit = memory_limit
         self._packed_bytes = 0  # after the last packing of this process
+        self._looking = 0
+        self._seen_off = threading.Condition()  # held while the file is exchanged; told when somebody has looked
         self._connection: duckdb.DuckDBPyConnection | None = None
 
     @property
@@ -89,7 +91,7 @@ class Database:
 
     def close(self) -> None:
         """Safe twice. A failing checkpoint is left to the next open: the log holds it."""
-        with self.lock:
+        with self.lock, self._unseen():
             connection, self._connection = self._connection, None
             if connection is not None:
                 try:
@@ -121,12 +123,15 @@ class Database:
             connection.execute(f"ATTACH '{str(packed).replace(chr(39), chr(39) * 2)}' AS packed")
             connection.execute(f'COPY FROM DATABASE "{name}" TO packed')
             connection.execute("DETACH packed")
-            self.close()
-            if _log_of(self.path).exists() or _log_of(packed).exists():
-                return False  # something was not checkpointed: the old file stays
-            packed.replace(self.path)
-            self._packed_bytes = self.path.stat().st_size
-            self.open()
+            with duckdb.connect(str(packed), config=self._settings) as copy:
+                _scrub(copy)
+            with self._unseen():
+                self.close()
+                if _log_of(self.path).exists() or _log_of(packed).exists():
+                    return False  # something was not checkpointed: the old file stays
+                packed.replace(self.path)
+                self._packed_bytes = self.path.stat().st_size
+                self._open(scrubbed=True)
             return True
 
     @contextmanager
@@ -142,6 +147,30 @@ class Database:
                     with _ignored():
                         connection.execute("ROLLBACK")
                 raise
+
+    @contextmanager
+    def look(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A cursor that reads what is committed when the block begins; it waits for no writer.
+
+        Only while the file is opened or exchanged, which waits for the block, does it wait itself: so ask for nothing
+        else of this database inside the block, and be brief.
+        """
+        cursor = self._cursor()
+        try:
+            try:
+                cursor.execute("BEGIN")
+                yield cursor
+            finally:
+                cursor.close()
+                with self._seen_off:
+                    self._looking -= 1
+                    self._seen_off.notify_all()
+        except duckdb.Error as error:
+            failure = explain(error)
+            if failure is None:
+                raise
+            self.close()
+            raise failure from error
 
     @contextmanager
     def read(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -160,13 +189,30 @@ class Database:
                 self.close()  # after a fatal error DuckDB refuses everything until it is opened again
                 raise failure from error
 
-    def _open(self) -> None:
+    def _cursor(self) -> duckdb.DuckDBPyConnection:
+        while True:
+            with self._seen_off:
+                if self._connection is not None:
+                    self._looking += 1
+                    return self._connection.cursor()
+            self.open()
+
+    @contextmanager
+    def _unseen(self) -> Iterator[None]:
+        """While nobody looks, nor begins to."""
+        with self._seen_off:
+            self._seen_off.wait_for(lambda: not self._looking)
+            yield
+
+    @property
+    def _settings(self) -> dict[str, str | bool | int | float | list[str]]:
+        return {**OFFLINE, **_QUIET, "memory_limit": self._memory_limit}
+
+    def _open(self, *, scrubbed: bool = False) -> None:
         try:
-            connection = duckdb.connect(
-                str(self.path), config={**OFFLINE, **_QUIET, "memory_limit": self._memory_limit}
-            )
+            connection = duckdb.connect(str(self.path), config=self._settings)
             try:
-                self._prepare(connection)
+                self._prepare(connection, scrubbed=scrubbed)
             except BaseException:
                 connection.close()
                 raise
@@ -183,7 +229,7 @@ class Database:
                 path.rename(aside)
                 self.set_aside.append(aside)
 
-    def _prepare(self, connection: duckdb.DuckDBPyConnection) -> None:
+    def _prepare(self, connection: duckdb.DuckDBPyConnection, *, scrubbed: bool) -> None:
         connection.execute("SET preserve_insertion_order = false")
         if rows_of(connection, "SELECT count(*) FROM duckdb_tables() WHERE schema_name = 'data'") == [(0,)]:
             connection.execute("BEGIN")
@@ -197,7 +243,8 @@ class Database:
         found = dict(rows_of(connection, "SELECT name, value FROM data.meta"))
         if found != self._meta:
             raise StoreOutdatedError(f"made under other settings: {sorted(found.items() ^ self._meta.items())}")
-        _scrub(connection)
+        if not scrubbed:
+            _scrub(connection)
 
 
 _DAMAGED = (duckdb.FatalException, duckdb.InternalException, duckdb.IOException, duckdb.SerializationException)

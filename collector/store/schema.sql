@@ -12,7 +12,7 @@ CREATE TABLE data.kept (name VARCHAR, begin_at TIMESTAMP, end_at TIMESTAMP);
 -- One row an object of the chain: `calls` in SQL are exactly the rows of these.
 CREATE TABLE data.deltas (
     topic VARCHAR, epoch VARCHAR, partition INTEGER, start BIGINT, next BIGINT,
-    path VARCHAR, columns VARCHAR[],
+    path VARCHAR, columns VARCHAR[], peaks BIGINT[], -- of each column its highest score in millionths
     records BIGINT, consumed BIGINT, calls BIGINT, scored BIGINT, unscored BIGINT,
     rejected BIGINT, dropped BIGINT, lost BIGINT, ahead BIGINT, late BIGINT,
     sketches BIGINT, first_time TIMESTAMP, last_time TIMESTAMP, log_time TIMESTAMP
@@ -57,6 +57,7 @@ CREATE TABLE data.drift_position (next BIGINT);
 CREATE TABLE data.minute_scores (
     window_start TIMESTAMP,
     service VARCHAR, environment VARCHAR, model VARCHAR, model_version VARCHAR, prompt VARCHAR, tenant VARCHAR,
+    service_version VARCHAR,
     signal VARCHAR, side VARCHAR, signal_version VARCHAR,
     n BIGINT, score_zeros BIGINT, exceed_warn BIGINT, exceed_critical BIGINT,
     unscored_no_text BIGINT, unscored_no_context BIGINT, unscored_not_captured BIGINT, unscored_redacted BIGINT,
@@ -71,6 +72,7 @@ CREATE TABLE data.minute_scores (
 CREATE TABLE data.minute_traffic (
     window_start TIMESTAMP,
     service VARCHAR, environment VARCHAR, model VARCHAR, model_version VARCHAR, prompt VARCHAR, tenant VARCHAR,
+    service_version VARCHAR,
     n BIGINT, errors BIGINT, scored BIGINT, unjoined BIGINT, dropped_attributes BIGINT,
     unscored_no_text BIGINT, unscored_no_context BIGINT, unscored_not_captured BIGINT, unscored_redacted BIGINT,
     unscored_by_reference BIGINT, unscored_shed BIGINT, unscored_failed BIGINT, unscored_not_applicable BIGINT,

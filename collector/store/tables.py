@@ -8,12 +8,13 @@ from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from collector.compaction import off_clock
-from collector.delta import OPTIONAL_FIELDS, Delta, Stream
+from collector.delta import LATER_FIELDS, OPTIONAL_FIELDS, Delta, Stream
 from collector.rollup.fold import REASONS, CallColumns
 
-_OPTIONAL = frozenset(field.name for field in OPTIONAL_FIELDS)
+_NOT_IN_ALL = frozenset((*LATER_FIELDS, *(field.name for field in OPTIONAL_FIELDS)))
 _NARROW_BELOW = 1 << 17  # so many int16 components of a unit vector times 16384 fit an int32
 
 _TEXT, _INT, _TIME = pa.string(), pa.int64(), pa.timestamp("us")
@@ -24,6 +25,7 @@ DELTAS = pa.schema(
         ("next", _INT),
         ("path", _TEXT),
         ("columns", pa.list_(_TEXT)),
+        ("peaks", pa.list_(_INT)),
         *((name, _INT) for name in ("records", "consumed", "calls", "scored", "unscored")),
         *((name, _INT) for name in ("rejected", "dropped", "lost", "ahead", "late")),
         ("sketches", _INT),
@@ -73,11 +75,13 @@ def delta_row(link: Applicable, path: str, calls: CallColumns) -> dict[str, Any]
     log_time = round(footer.resume_at * 1_000_000)
     ahead, late = off_clock(link.delta)
     unscored = int(np.count_nonzero(calls.unscored))
+    columns = [n for n in link.delta.calls.column_names if n.startswith("s_") or n in _NOT_IN_ALL]
     return {
         **_place(link),
         "next": footer.next,
         "path": path,
-        "columns": [n for n in link.delta.calls.column_names if n.startswith("s_") or n in _OPTIONAL],
+        "columns": columns,
+        "peaks": [_peak(link.delta.calls.column(name)) for name in columns],
         "records": footer.records,
         "consumed": footer.consumed,
         "calls": n,
@@ -172,6 +176,12 @@ def sums_table(sums: Sums) -> pa.Table:
         for key, (n, values) in sorted(sums.items(), key=lambda item: item[0])
     ]
     return pa.Table.from_pylist(rows, schema=EMBEDDINGS)
+
+
+def _peak(column: pa.ChunkedArray) -> int | None:
+    """The highest score; None where there is none, or the column holds no scores."""
+    highest = pc.max(column).as_py() if pa.types.is_integer(column.type) else None
+    return highest if highest is not None and highest >= 0 else None
 
 
 def _place(link: Applicable) -> dict[str, Any]:

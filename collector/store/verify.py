@@ -14,7 +14,7 @@ from collector.config import Config
 from collector.delta import DeltaError, Stream
 from collector.drift import log as drift
 from collector.rollup import Thresholds
-from collector.store.database import OFFLINE, explained, rows_of
+from collector.store.database import FORMAT, OFFLINE, StoreError, explained, rows_of
 from collector.store.driftlog import apply_records
 from collector.store.materialise import Objects, batches
 from collector.store.store import Store
@@ -96,7 +96,7 @@ def verify(chain: Verifiable, config: Config, view: Path | None, scratch: Path) 
     """Walk every chain, then rebuild in ``scratch`` what the snapshot ``view`` holds, and compare; None: only walk.
 
     Errors of the object store pass through; a damaged object is a problem of the report. StoreError for a snapshot
-    that cannot be read.
+    that cannot be read or is of another version.
     """
     report = Report()
     with explained():
@@ -144,6 +144,8 @@ class _Live:
     def read(cls, view: Path) -> _Live:
         with duckdb.connect(str(view), read_only=True, config=dict(OFFLINE)) as connection:
             meta = dict(rows_of(connection, "SELECT name, value FROM data.meta"))
+            if meta["format"] != FORMAT:
+                raise StoreError(f"{view} was made by another version: let the daemon publish a newer snapshot first")
             cursors = rows_of(connection, f"SELECT {_PLACE}, next FROM data.cursors")  # noqa: S608 - names are ours
             (drift,) = rows_of(connection, "SELECT coalesce(max(next), 0) FROM data.drift_position")[0]
             firsts = rows_of(connection, f"SELECT {_PLACE}, min(start) FROM data.deltas GROUP BY ALL")  # noqa: S608

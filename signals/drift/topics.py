@@ -79,21 +79,29 @@ def topics(baseline: Floats, current: Floats, *, most: int = TOPICS_MAX) -> tupl
     """
     if not len(baseline) or not len(current):
         return ()
-    pooled = _unit(np.concatenate([baseline, current]).astype(np.float64))
-    centres = _centres(pooled, int(np.clip(len(pooled) // _CALLS_PER_TOPIC, 2, most)))
-    near = pooled @ centres.T
+    near = nearness(np.concatenate([baseline, current]), most=most)
     owner = near.argmax(axis=1)
     split, found = len(baseline), []
-    for topic in range(len(centres)):
+    for topic in range(near.shape[1]):
         before, after = np.flatnonzero(owner[:split] == topic), np.flatnonzero(owner[split:] == topic)
         found.append(
             Topic(
-                share=share(len(before), split, len(after), len(current), comparisons=len(centres)),
+                share=share(len(before), split, len(after), len(current), comparisons=near.shape[1]),
                 baseline_examples=_nearest(before, near[:split, topic]),
                 current_examples=_nearest(after, near[split:, topic]),
             )
         )
     return tuple(sorted(found, key=lambda topic: -abs(topic.share.change)))
+
+
+def nearness(vectors: Floats, *, most: int = TOPICS_MAX) -> npt.NDArray[np.float64]:
+    """Cosines of ``vectors`` (n, d) with the centres of their topics, shape (n, topics): a text's topic is its nearest.
+
+    The number of topics grows with the texts, from 2 to ``most``.
+    """
+    pooled = _unit(vectors.astype(np.float64))
+    centres = _centres(pooled, int(np.clip(len(pooled) // _CALLS_PER_TOPIC, 2, most)))
+    return np.asarray(pooled @ centres.T)
 
 
 def slices(

@@ -19,6 +19,7 @@ _DEFAULTS: dict[str, Any] = {
     "model_version": "",
     "prompt": "",
     "tenant": "",
+    "service_version": "",
     "dialect": "otel",
     "content": "captured",
     "unjoined": False,

@@ -108,3 +108,22 @@ def test_english_answers_to_english_questions_are_no_mismatch() -> None:
 
     assert len(found) > 0.9 * len(rows)
     assert sum(value > 0.5 for value in found) <= 2
+
+
+def test_the_suite_tells_the_language_of_every_question() -> None:
+    exchanges = [
+        *(Exchange(input=text, output="OK.") for text in SENTENCES.values()),
+        Exchange(input="Translate into French: the refund was issued on Monday.", output=None),
+        Exchange(input="OK", output=SENTENCES["en"]),
+        Exchange(input=None, output=SENTENCES["en"]),
+    ]
+
+    found = load_suite(SuiteOptions(enabled=("language",))).score(exchanges).languages
+
+    assert found == (*SENTENCES, "en", None, None)
+
+
+def test_a_suite_without_the_signal_tells_no_language() -> None:
+    found = load_suite(SuiteOptions(enabled=("refusal",))).score([Exchange(input=SENTENCES["en"])])
+
+    assert found.languages == ()

@@ -62,6 +62,7 @@ def some_delta(rng: random.Random, stream: Stream, start: int, n: int, at: int) 
             content=rng.choice([Content.CAPTURED, Content.NONE]),
             latency_seconds=rng.choice([None, 0.0, rng.lognormvariate(0, 1)]),
             input_tokens=rng.choice([None, rng.randrange(10_000)]),
+            service_version="1.0",
         )
         for i, second in enumerate(seconds)
     ]
@@ -101,6 +102,7 @@ def _scores(rng: random.Random, specs: tuple[ScoreSpec, ...], n: int) -> SuiteSc
     return SuiteScores(
         columns=tuple(columns),
         embeddings=(Embeddings(side=Side.OUTPUT, version="m1", vectors=vectors, present=present),),
+        languages=tuple("en" if i % 2 else "de" for i in range(n)),
     )
 
 

@@ -74,9 +74,10 @@ def test_a_new_model_version_is_a_change_with_its_minute_and_what_it_replaced(ch
     [
         ({"request_model": "a"}, {"request_model": "b"}, ("model", "", "a", "b")),
         ({"prompt": "greet:1"}, {"prompt": "greet:2"}, ("prompt", "greet", "greet:1", "greet:2")),
+        ({"service_version": "1.4"}, {"service_version": "1.5"}, ("service_version", "", "1.4", "1.5")),
     ],
 )
-def test_so_are_another_model_and_another_version_of_a_prompt(changes, before, after, row) -> None:
+def test_so_are_another_model_another_version_of_a_prompt_and_a_deployment(changes, before, after, row) -> None:
     rows = changes([[*every(1, (0, 1), **before), *every(1, (1, 2), **after)]])
 
     assert [found[2:6] for found in rows] == [row]
@@ -101,6 +102,7 @@ def test_first_starts_canaries_and_quiet_nights_are_no_change(changes) -> None:
         *every(1, (20, 21), service="desk", response_model="d-2"),  # nobody answered in between
         *every(1, (0, 1), response_model="m-1", prompt="a:1"),
         *every(1, (2, 3), response_model="m-1", prompt="b:1"),
+        *every(1, (4, 5), response_model="m-1", service_version="1.4"),  # before, nobody said which
     ]
     rng.shuffle(steady)
 

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from collector.evidence import Question
-from collector.store.evidence import CALLS_MAX, Findings
+from collector.store.evidence import Findings
 from collector.store.materialise import Materialiser
+from collector.store.retention import retire
+from collector.store.worst import CALLS_MAX
 from signals.types import Abstention
 from tests.core.build import NOON
 from tests.store.build import fill, view
@@ -75,6 +77,42 @@ def test_totals_and_course_count_every_score_once(
     assert sum(report.distribution_before) == len(before)
 
 
+@pytest.mark.parametrize("service", ["", "shop"])
+@pytest.mark.parametrize("length", [timedelta(hours=3), timedelta(hours=30), timedelta(days=9), timedelta(days=80)])
+def test_totals_of_a_long_time_count_every_score_once(
+    findings: Findings, rows: list[dict[str, Any]], length: timedelta, service: str
+) -> None:
+    question = Question(signal="toxicity", side="output", start=END - length, end=END, service=service)
+
+    report = findings.report(question)
+
+    window = timedelta(minutes=1) if length < timedelta(hours=12) else timedelta(hours=1)
+    window = window if length < timedelta(days=10) else timedelta(days=1)
+    start, before = (at - (at - datetime.min) % window for at in (question.start, question.before[0]))  # noqa: DTZ901
+    keys = {"service": service} if service else {}
+    now, then = (
+        [row["s_toxicity_output"] for row in within(rows, *time, window, **keys)]
+        for time in ((start, END), (before, start))
+    )
+    assert (report.now.scored, report.now.bad) == (len(now), sum(score > 800_000 for score in now))
+    assert (report.before.scored, report.before.bad) == (len(then), sum(score > 800_000 for score in then))
+    assert (sum(report.distribution), sum(report.distribution_before)) == (len(now), len(then))
+    assert now
+    for part in (part for part in report.slices if part.key == "model"):
+        assert part.scored == len(within(rows, start, END, window, **keys, model=part.value))
+
+
+def within(
+    rows: list[dict[str, Any]], start: datetime, end: datetime, window: timedelta, **keys: str
+) -> list[dict[str, Any]]:
+    """Scores of windows that begin in the time."""
+    return [
+        row
+        for row in scored(rows, datetime.min, datetime.max, **keys)  # noqa: DTZ901
+        if start <= row["time"] - (row["time"] - datetime.min) % window < end  # noqa: DTZ901
+    ]
+
+
 def test_the_worst_calls_are_the_worst_of_all_calls(findings: Findings, rows: list[dict[str, Any]]) -> None:
     report = findings.report(QUESTION)
 
@@ -84,6 +122,36 @@ def test_the_worst_calls_are_the_worst_of_all_calls(findings: Findings, rows: li
     for call in report.worst:
         assert known[call.trace_id]["s_toxicity_output"] / 1e6 == call.score
         assert known[call.trace_id]["service"] == call.service
+
+
+@pytest.mark.parametrize("service", ["", "desk"])
+@pytest.mark.parametrize("length", [timedelta(hours=1), timedelta(hours=30), timedelta(days=20)])
+def test_the_worst_calls_of_a_long_time_are_the_worst_of_all_calls(
+    findings: Findings, rows: list[dict[str, Any]], length: timedelta, service: str
+) -> None:
+    end = BEGIN + timedelta(hours=25, minutes=30)  # some clocks were a day ahead
+    question = Question(signal="toxicity", side="output", start=end - length, end=end, service=service)
+
+    report = findings.report(question)
+
+    keys = {"service": service} if service else {}
+    every = sorted((row["s_toxicity_output"] / 1e6 for row in scored(rows, end - length, end, **keys)), reverse=True)
+    assert [call.score for call in report.worst] == every[:CALLS_MAX]
+    assert len(every) > CALLS_MAX
+
+
+def test_where_minutes_are_no_longer_kept_the_hours_answer(tmp_path: Path) -> None:
+    chain, materialiser = view(tmp_path, store={"minute_days": 1})
+    fill(chain, deltas=10, calls_max=30)
+    materialiser.step()
+    before = Findings(materialiser.store).report(QUESTION)
+    retire(materialiser.store, NOON + 5 * 86_400)
+
+    report = Findings(materialiser.store).report(QUESTION)
+
+    assert report.now.scored >= before.now.scored > 0
+    assert report.worst == before.worst
+    assert "rollup_hour" in report.sql
 
 
 def test_contributions_of_a_key_add_up_to_the_change(findings: Findings) -> None:
@@ -111,8 +179,8 @@ def test_the_sql_that_is_shown_runs_and_says_the_same(findings: Findings, materi
     with materialiser.store.database.read() as connection:
         found = connection.execute(report.sql).fetchall()
 
-    assert sum(row[4] for row in found) == report.now.scored
-    assert sum(row[5] for row in found) == report.now.bad
+    assert sum(row[5] for row in found) == report.now.scored
+    assert sum(row[6] for row in found) == report.now.bad
 
 
 def test_a_name_with_a_quote_is_a_name(findings: Findings, materialiser: Materialiser) -> None:

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import resource
 import time
 
 import pyarrow as pa
@@ -13,13 +14,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from collector.config import SqlConfig
-from collector.store.sandbox import Answer, SqlError, run_sql
+from collector.store.sandbox import Answer, Fault, SqlError, run_sql
 from collector.store.snapshot import Snapshots
 from tests.store.build import fill, totals, view
 
 CANARY = "canary-5d1f"
 LIMITS = SqlConfig(seconds_max=2.0, memory_bytes_max=512 << 20, rows_max=1_000)
 SLACK_SECONDS = 30.0  # for the process to start on a busy machine
+START_PROCESSOR_SECONDS = 10.0  # it imports DuckDB and Arrow, and opens the snapshot
+THREADS = 2  # of a query
 
 READS = [
     "SELECT * FROM read_csv('{secret}.csv')",
@@ -114,14 +117,11 @@ TELLS = [  # where the snapshot lies and how DuckDB is set: no secret, and not o
 EATS = [
     "SELECT repeat('x', 2000000000)",
     "SELECT sum(length(repeat('x', 100000000 + range::INT))) FROM range(1000)",
-    "SELECT count(*) FROM range(1000000000000)",
     "SELECT count(DISTINCT range) FROM range(1000000000)",
     "SELECT list_reduce(range(100000000), lambda a, b: a + b)",
     "SELECT list(range) FROM range(1000000000)",
     "SELECT string_agg(range::VARCHAR, ',') FROM range(1000000000)",
     "SELECT * FROM range(1000000000) ORDER BY hash(range)",
-    "SELECT count(*) FROM range(1000000) a, range(1000000) b WHERE hash(a.range, b.range) = 1",
-    "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t) SELECT count(*) FROM t",
     "WITH RECURSIVE t(s) AS (SELECT 'x' UNION ALL SELECT s || s FROM t) SELECT max(length(s)) FROM t",
     "SELECT regexp_matches(repeat('a', 30000000), '(a+)+b')",
     "SELECT " + "(" * 5_000 + "1" + ")" * 5_000,
@@ -137,6 +137,11 @@ EATS = [
     "SELECT count(*) FROM calls a, calls b, calls c, calls d, calls e",
     "SELECT regexp_replace(repeat('ab', 20000000), '(a|b)*c', 'x', 'g')",
     "SELECT histogram(range) FROM range(1000000000)",
+]
+ENDLESS = [  # no machine comes to their end: only a limit ends them
+    "SELECT count(*) FROM range(1000000000000)",
+    "SELECT count(*) FROM range(1000000) a, range(1000000) b WHERE hash(a.range, b.range) = 1",
+    "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t) SELECT count(*) FROM t",
 ]
 
 
@@ -158,16 +163,22 @@ def world(tmp_path_factory):
     materialiser.store.close()
 
 
-def ask(world, query, fmt="json", limits=LIMITS):
+def ask(world, query, fmt="json", limits=LIMITS, started=None):
     _, chain, snapshot = world
-    return run_sql(snapshot, chain.root, query, limits, fmt)
+    return run_sql(snapshot, chain.root, query, limits, fmt, started)
+
+
+def processor_seconds():
+    """Of all children that have ended: what other users of the machine do not lengthen."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def listing(folder):
     return {(str(path), path.stat().st_mtime_ns) for path in folder.rglob("*") if path.is_file()}
 
 
-@pytest.mark.parametrize("query", [*READS, *WRITES, *TELLS, *EATS], ids=lambda query: query[:60])
+@pytest.mark.parametrize("query", [*READS, *WRITES, *TELLS, *EATS, *ENDLESS], ids=lambda query: query[:60])
 def test_a_hostile_statement_ends_in_time_and_touches_nothing(world, query):
     folder, chain, _ = world
     places = {
@@ -180,12 +191,19 @@ def test_a_hostile_statement_ends_in_time_and_touches_nothing(world, query):
     original = query
     for name, place in places.items():
         query = query.replace("{" + name + "}", str(place))
-    before, begun = listing(folder), time.monotonic()
+    before, begun, spent = listing(folder), time.monotonic(), processor_seconds()
+    enders = []
 
-    answer = ask(world, query)
+    answer = ask(world, query, started=enders.append)
 
     assert time.monotonic() - begun < LIMITS.seconds_max + SLACK_SECONDS
+    assert processor_seconds() - spent < START_PROCESSOR_SECONDS + THREADS * LIMITS.seconds_max + 2
+    for end in enders:
+        with pytest.raises(ProcessLookupError):
+            os.killpg(end.__self__.pid, 0)  # it led a group, and nobody of that is left
     assert listing(folder) == before
+    if query in ENDLESS:
+        assert answer.fault in (Fault.TIME, Fault.ROOM)
     if isinstance(answer, SqlError):
         assert CANARY not in answer.message
         assert "\n" not in answer.message
@@ -195,6 +213,18 @@ def test_a_hostile_statement_ends_in_time_and_touches_nothing(world, query):
         assert original in EATS or answer.rows == 0
         assert original not in TELLS
         assert answer.rows <= LIMITS.rows_max
+
+
+def test_the_hostile_are_many_and_a_query_has_five_seconds_unless_the_operator_says_otherwise():
+    assert len({*READS, *WRITES, *TELLS, *EATS, *ENDLESS}) >= 60
+    assert SqlConfig().seconds_max <= 5
+
+
+def test_an_endless_query_is_ended_by_the_clock_and_told_so(world):
+    answer = ask(world, ENDLESS[0], limits=LIMITS.model_copy(update={"seconds_max": 0.5}))
+
+    assert isinstance(answer, SqlError)
+    assert (answer.fault, answer.message) == (Fault.TIME, "the query took longer than 0.5 seconds")
 
 
 def test_the_formats_say_the_same(world):

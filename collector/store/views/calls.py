@@ -26,6 +26,7 @@ WHERE time >= TIMESTAMP '2026-11-27 02:00' AND toxicity_output > 0.8 ORDER BY to
         Column("content", "VARCHAR", "what of its text arrived: " + ", ".join(CONTENTS)),
         Column("error", "VARCHAR", "class of the error; NULL: it succeeded"),
         Column("finish_reason", "VARCHAR", "why the model stopped"),
+        Column("language", "VARCHAR", "language of the input, ISO 639-1; NULL: too little of it to tell"),
         Column("stream", "BOOLEAN", "whether the answer was streamed"),
         Column("input_tokens", "BIGINT", "tokens of the input"),
         Column("output_tokens", "BIGINT", "tokens of the output"),

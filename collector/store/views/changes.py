@@ -1,4 +1,4 @@
-"""When what answers, or what judges, changed: versions that appear after an hour without them."""
+"""When what asks, what answers, or what judges changed: versions that appear after an hour without them."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ _KINDS = (
     _Kind("model", "''", "model", "data.minute_traffic"),
     _Kind("model_version", "model", "model_version", "data.minute_traffic"),
     _Kind("prompt", "split_part(prompt, ':', 1)", "prompt", "data.minute_traffic"),
+    _Kind("service_version", "''", "service_version", "data.minute_traffic"),
     _Kind("signal_version", "signal || '_' || side", "signal_version", "data.minute_scores"),
 )
 
@@ -60,16 +61,16 @@ def changes_sql(since: str = "") -> str:
 CHANGES = View(
     name="changes",
     meaning=(
-        f"When a service began to ask or get another version: it appears after {QUIET_MINUTES} minutes without it and "
-        f"at least {CALLS_MIN} calls with others. As far back as minute rollups are kept."
+        f"When a service was deployed, or asked for or got another version: one that appears after {QUIET_MINUTES} "
+        f"minutes without it and at least {CALLS_MIN} calls with others. As far back as minute rollups are kept."
     ),
     example="SELECT time, service, kind, subject, before, after FROM changes ORDER BY time DESC",
     source=f"FROM ({changes_sql()})",
     columns=(
         Column("time", "TIMESTAMP", "the minute of the first call with it, UTC"),
         Column("service", "VARCHAR", "the calling service"),
-        Column("kind", "VARCHAR", "model, model_version, prompt or signal_version"),
-        Column("subject", "VARCHAR", "whose version: a model, a prompt's name, or signal and side; empty for model"),
+        Column("kind", "VARCHAR", f"{', '.join(kind.name for kind in _KINDS[:-1])} or {_KINDS[-1].name}"),
+        Column("subject", "VARCHAR", "whose version: a model, a prompt's name, or signal and side; else empty"),
         Column("before", "VARCHAR", "what most of the calls of the hour before had"),
         Column("after", "VARCHAR", "what appeared"),
         Column("calls_before", "BIGINT", "calls, or scores, of the hour before"),

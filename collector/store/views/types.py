@@ -51,6 +51,7 @@ _KEY_MEANINGS = {
     "model_version": "the model that answered",
     "prompt": "name of the prompt template",
     "tenant": "tenant or customer",
+    "service_version": "version of the calling service: its deployment",
 }
 KEYS = tuple(Column(key, "VARCHAR", f"{_KEY_MEANINGS[key]}; empty: unknown") for key in KEY_NAMES)
 SERIES = Column(
