@@ -19,7 +19,7 @@ from collector.decode.eventstore import EventStore
 from collector.decode.spans import LogEvent, Span
 from collector.decode.trace import Trace
 from collector.decode.twins import Twins, pair
-from collector.records import Anchor, DropReason, Partition, Settled
+from collector.records import Anchor, Document, DropReason, Partition, Settled
 
 TRACES_PER_CALL = 10  # traces remembered for each call that may wait
 SPANS_PER_TRACE_MAX = 4_096
@@ -262,7 +262,7 @@ class Assembler:
         self._settled(candidate, Settled(anchor=candidate.anchor, verdict=call))
         candidate.release(call)
 
-    def _documents(self, candidate: Candidate, span: Span, trace: Trace) -> tuple[str, ...]:
+    def _documents(self, candidate: Candidate, span: Span, trace: Trace) -> tuple[Document, ...]:
         ended = (
             other.ended_at
             for other in trace.calls.values()

@@ -298,7 +298,13 @@ DOCUMENTS: Final = (
     *("traceloop.entity.output", RAW_OUTPUT),
 )
 DOCUMENT_LISTS: Final = ("documents", "nodes", "source_nodes", "results", "chunks", "matches", "output")
-DOCUMENT_TEXTS: Final = ("page_content", "content", "text", "node", "document", "chunk", "passage")
+DOCUMENT_TEXTS: Final = ("page_content", "content", "text", "node", "document", "chunk", "passage", "kwargs")
+# What a document is called, in it or in its metadata; the first that is there.
+DOCUMENT_IDS: Final = ("id", "doc_id", "document_id", "id_", "node_id", "chunk_id", "_id")
+DOCUMENT_TITLES: Final = ("title", "document_title", "doc_title", "name", "file_name", "filename")
+DOCUMENT_URLS: Final = ("url", "uri", "link", "source_url", "doc_uri", "source", "file_path", "path")
+DOCUMENT_SCORES: Final = ("score", "relevance_score", "similarity", "similarity_score", "_score")
+DOCUMENT_METADATA: Final = ("metadata", "extra_info", "payload", "meta", "_source", "fields")
 PROMPT_VARIABLES: Final = frozenset(
     {"context", "contexts", "document", "documents", "docs", "sources", "passages", "knowledge", "context_str"}
 )
