@@ -34,9 +34,10 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from signals.batch import Batch, Costly, column
+from signals.groundedness.answer import read_answer
 from signals.groundedness.claims import cues
 from signals.groundedness.context_novelty import novelty_of
-from signals.groundedness.reading import Reading, Sentence, contextless, read, read_answer
+from signals.groundedness.reading import Reading, Sentence, contextless, read
 from signals.runtime.device import choose_device, choose_dtype, cores
 from signals.runtime.runner import Runner
 from signals.runtime.tokens import Ids, readable
@@ -73,7 +74,7 @@ class Nli:
         self._runner = Runner(model, device=place, workers=workers or cores(), pack_tokens_max=pack_tokens_max)
         self._tokenizer = _tokenizer(directory, model.tokens_max)
         signal = "contradiction" if model.contradicts else "unsupported"
-        version = f"1-{model.architecture}-{'bf16' if dtype is torch.bfloat16 else 'fp32'}"
+        version = f"2-{model.architecture}-{'bf16' if dtype is torch.bfloat16 else 'fp32'}"
         self.specs = (ScoreSpec(signal=signal, side=Side.OUTPUT, version=version, weights=weights[:8]),)
 
     def score(self, batch: Batch) -> tuple[ScoreColumn, ...]:
