@@ -68,12 +68,12 @@ def documents_for(
     if not before:
         return ()
     before = [item for item in before if item.has_text] or before
-    above = {ancestor: height for height, ancestor in enumerate(_ancestors(span.parent_id, parent))}
+    above = {ancestor: height for height, ancestor in enumerate(ancestors(span.parent_id, parent))}
     far = len(above) + 1
 
     def height(item: Retrieval) -> int:
         return min(
-            (above[ancestor] for ancestor in _ancestors(item.parent_id, parent) if ancestor in above), default=far
+            (above[ancestor] for ancestor in ancestors(item.parent_id, parent) if ancestor in above), default=far
         )
 
     heights = [height(item) for item in before]
@@ -87,7 +87,8 @@ def documents_for(
     return merged(item.documents for item in chosen)
 
 
-def _ancestors(span_id: str, parent: Callable[[str], str]) -> Sequence[str]:
+def ancestors(span_id: str, parent: Callable[[str], str]) -> Sequence[str]:
+    """The span and those above it, as far as they are known."""
     chain: list[str] = []
     while span_id and len(chain) < _ANCESTORS_MAX and span_id not in chain:
         chain.append(span_id)
