@@ -5,7 +5,14 @@ window, calibrated to the mixture of its training sets. A text in disguise is al
 makes it plain, by the head and by a model alike, and the worst reading counts. The head knows English alone: what the
 language identifier is sure to be another language gets half its probability, and so is never a warning at the default
 threshold.
-``signals/heads/toxicity-v3.md`` says on what it was fitted, how well it does and where it fails.
+
+Sees: insults, threats, hate of groups, obscenity, sexual and violent talk as the training sets label them; the same
+behind invisible and full-width characters, look-alikes, leetspeak, spaced letters, base64, hexadecimal and tag
+characters. Cannot see: who says it to whom (counter-speech, quotes and reclaimed words are often flagged), polite
+hostility, rot13 and other ciphers, images; with the head, other languages than English, and a short insult in a long
+calm window. Range 0 (harmless) .. 1 (certainly toxic). Abstains without text. Cost: the head's is a dot product of
+vectors that are there anyway, and one more text for the encoder where it was disguised; a model's is its own pass.
+Source: the sets and numbers are in ``signals/heads/toxicity-v3.md``; the labels of a model are those of Detoxify.
 """
 
 from __future__ import annotations

@@ -12,7 +12,8 @@ meets the passage of the context that shares most words with it, and the worst s
 Sees and cannot see: what the model does; how well any model judges is unproven here, since the tests use a small one of
 random weights. Sentences beyond SENTENCES_MAX, and support that is spread over several passages, are not seen. Range
 0 .. 1. Abstains as not applicable where nothing was flagged: a mean over the column speaks of flagged answers only.
-Cost: one forward pass of passage and sentence for each sentence of a flagged answer.
+Cost: one forward pass of passage and sentence for each sentence of a flagged answer. Source: the model in the folder;
+taking the worst sentence is after SummaC (Laban et al. 2022).
 """
 
 from __future__ import annotations

@@ -16,7 +16,8 @@ addresses, dates of birth, health; numbers spelled out as words; other national 
 right checksum is made up. Numbers that many others look like (PESEL, BSN …) count only after a word that names them;
 addresses in domains reserved for documentation (RFC 2606) never.
 Range: the gravest find: 0 nothing, 0.3 an IP address, 0.55 contact data, 0.9 an identity or an account, 1 a secret.
-Cost: a few regular expressions over the characters, most of them only where there are digits; no model.
+Abstains without text. Cost: a few regular expressions over the characters, most of them only where there are digits,
+and over what is encoded; no model.
 Source: python-stdnum, phonenumbers (their versions are part of the score's identity), the makers' token formats.
 """
 
