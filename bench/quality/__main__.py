@@ -16,7 +16,7 @@ from pathlib import Path
 from bench.measures import DATA
 from bench.quality.rows import Row, markdown
 
-SECTIONS = ("groundedness", "toxicity", "injection", "others", "reference", "drift")
+SECTIONS = ("groundedness", "citations", "toxicity", "injection", "others", "reference", "drift")
 """Modules of this package, each with ``measure(data) -> Iterator[Row]``."""
 
 
