@@ -38,21 +38,29 @@ _ANSWERS = ("context", "response", "label")
 
 def measure(data: Path) -> Iterator[Row]:
     names = sorted(path.name for path in data.iterdir() if path.is_dir() and path.name not in PUBLIC)
+    problems = []
     for name in names:
-        if not set_path(name, data).exists():
-            raise SetError(f"{set_path(name, data)} is not there, though the folder is")
-        first = read_set(name, data)[:1]
-        if not first:
-            raise SetError(f"{set_path(name, data)} is empty")
-        if first[0].keys() >= set(_TEXTS):
-            yield from _toxicity(name, _labelled(name, data, _TEXTS))
-        elif first[0].keys() >= set(_ANSWERS):
-            yield from _groundedness(name, _labelled(name, data, _ANSWERS))
-        else:
-            raise SetError(
-                f"{set_path(name, data)}: rows need the fields {', '.join(_TEXTS)} (toxicity) or {', '.join(_ANSWERS)} "
-                f"(groundedness), and have {', '.join(first[0])}"
-            )
+        try:
+            yield from _judged(name, data)
+        except SetError as problem:
+            problems.append(str(problem))  # the other sets can be judged
+    if problems:
+        raise SetError("\n  ".join(problems))
+
+
+def _judged(name: str, data: Path) -> Iterator[Row]:
+    first = read_set(name, data)[:1]
+    if not first:
+        raise SetError(f"{set_path(name, data)} is empty")
+    if first[0].keys() >= set(_TEXTS):
+        yield from _toxicity(name, _labelled(name, data, _TEXTS))
+    elif first[0].keys() >= set(_ANSWERS):
+        yield from _groundedness(name, _labelled(name, data, _ANSWERS))
+    else:
+        raise SetError(
+            f"{set_path(name, data)}: rows need the fields {', '.join(_TEXTS)} (toxicity) or {', '.join(_ANSWERS)} "
+            f"(groundedness), and have {', '.join(first[0])}"
+        )
 
 
 def _labelled(name: str, data: Path, fields: Iterable[str]) -> list[dict[str, Any]]:

@@ -60,6 +60,14 @@ def test_a_file_that_is_no_gzip_and_a_folder_without_its_file_are_explained(tmp_
         read_set("other", tmp_path)
 
 
+def test_every_bad_set_of_a_folder_is_told(tmp_path: Path) -> None:
+    put(tmp_path, "first")
+    put(tmp_path, "second", GOOD)
+
+    with pytest.raises(SetError, match=r"(?s)first\.jsonl\.gz is empty.*second\.jsonl\.gz: every label"):
+        list(own.measure(tmp_path))
+
+
 def test_public_sets_are_none_of_one_s_own(tmp_path: Path) -> None:
     assert list(own.measure(put(tmp_path, "surge", "broken"))) == []
 
