@@ -191,16 +191,16 @@ def _languages(head: ToxicityHead, encoder: Encoder) -> Iterator[Row]:
             )
 
 
-def _left_out(encoder: Encoder, judged: Mapping[str, Rows], data: Path) -> Iterator[Row]:
+def _left_out(encoder: Encoder, sets: Mapping[str, Rows], data: Path) -> Iterator[Row]:
     own = data.resolve() == DATA.resolve() or not DATA.is_dir()
-    fitting = judged if own else {name: load(encoder, name, DATA) for name in (*FITTED, RATED, CLEAN)}
+    fitting = sets if own else {name: load(encoder, name, DATA) for name in (*FITTED, RATED, CLEAN)}
     hard = load(encoder, HARD, data)
     for name in FITTED:
         model = fit_head([fitting[other] for other in FITTED if other != name], fitting[CLEAN], hard, fitting[RATED])
         yield from judged(
             f"{HEAD}, refitted",
             f"{name}, left out whole",
-            [judged[name]],
+            [sets[name]],
             partial(probabilities, model),
             target=TARGETS.get(name),
         )
