@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,29 @@ Scores = npt.NDArray[np.float64]
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
-def read_set(name: str, data: Path = DATA) -> list[dict[str, Any]]:
-    """The rows of a labelled set, in its order."""
-    with gzip.open(data / name / f"{name}.jsonl.gz", "rt", encoding="utf-8") as lines:
-        return [json.loads(line) for line in lines]
+class SetError(Exception):
+    """A labelled set is not there, or not as it should be; the message is for whoever named the folder."""
+
+
+def set_path(name: str, data: Path = DATA) -> Path:
+    return data / name / f"{name}.jsonl.gz"
+
+
+def read_set(name: str, data: Path = DATA, fields: Iterable[str] = ()) -> list[dict[str, Any]]:
+    """The rows of a labelled set, in its order, each with ``fields``. Raises SetError."""
+    path, rows = set_path(name, data), []
+    try:
+        with gzip.open(path, "rt", encoding="utf-8") as lines:
+            for number, line in enumerate(lines, 1):
+                row = json.loads(line)
+                if missing := [field for field in fields if field not in row]:
+                    raise SetError(f"{path}: line {number} has no field {', '.join(missing)}")
+                rows.append(row)
+    except FileNotFoundError:
+        raise SetError(f"{path} is not there") from None
+    except (OSError, EOFError, ValueError) as error:  # no gzip, cut off, no UTF-8, no JSON
+        raise SetError(f"{path}: line {len(rows) + 1}: {error}") from None
+    return rows
 
 
 def auroc(labels: Labels, scores: Scores) -> float:

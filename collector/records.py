@@ -124,6 +124,16 @@ class Output(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     finish_reason: str | None = None  # stop, length, content_filter, tool_call, error …
 
 
+class Document(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What retrieval brought back, with the names by which an answer may cite it; each may be unknown."""
+
+    text: str | None
+    id: str | None = None
+    title: str | None = None
+    url: str | None = None  # an address, or the path of a file
+    score: float | None = None  # of the retriever: a similarity, or a distance
+
+
 class LLMCall(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One finished request to a model. Unknown values are None; an absent text is never ``""``."""
 
@@ -156,7 +166,8 @@ class LLMCall(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     stream: bool | None = None
     latency_seconds: float | None = None
     ttft_seconds: float | None = None
-    context_documents: tuple[str, ...] = ()
+    context_documents: tuple[str, ...] = ()  # texts: of prompt variables that hold some, then of ``documents``
+    documents: tuple[Document, ...] = ()  # what was retrieved, in the order in which it came back
     tool_definitions: str | None = None  # the tools that the request offered: JSON text in its provider's shape
     response_format: str | None = None  # "json", or JSON text of the format object or schema that was asked for
     logprobs: tuple[float, ...] = ()  # natural logarithms, one a token of the first answer

@@ -65,7 +65,10 @@ def exchange(call: LLMCall, context: str | None) -> Exchange:
         tools=call.tool_definitions,
         response_format=call.response_format,
         logprobs=call.logprobs,
-        documents=tuple(Document(text=text) for text in call.context_documents),
+        documents=tuple(
+            Document(text=found.text or "", id=found.id, title=found.title, url=found.url, score=found.score)
+            for found in call.documents
+        ),
         whole=call.content is Content.CAPTURED,
     )
 

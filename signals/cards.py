@@ -15,7 +15,9 @@ _MODULES = {
         ("severe_toxicity", "obscene", "identity_attack", "insult", "threat", "sexual_explicit"), "toxicity"
     ),
     **dict.fromkeys(("number_mismatch", "negation_flip", "entity_mismatch"), "groundedness/claims"),
-    **dict.fromkeys(("citation_missing", "citation_unsupported", "unsupported_claims"), "groundedness/citations"),
+    **dict.fromkeys(
+        ("citation_missing", "citation_unsupported", "unsupported_claims", "documents_unused"), "groundedness/citations"
+    ),
     **dict.fromkeys(("contradiction", "unsupported"), "groundedness/nli"),
     **{f"reference_{name}": "reference" for name in ("exact", "f1", "rouge_l", "chrf", "bertscore")},
 }

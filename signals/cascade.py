@@ -1,7 +1,7 @@
 """Toxicity in two stages: the light head reads every text, a Detoxify model those that it cannot clear.
 
 A text goes to the model where the head's probability reaches the threshold that kept the stated recall on the head's
-calibration rows (``signals/heads/toxicity-v2.md``), and a random one in ``bypass_one_in`` of the rest goes as well. The
+calibration rows (``signals/heads/toxicity-v3.md``), and a random one in ``bypass_one_in`` of the rest goes as well. The
 draw is a hash of the exchange, so a replay draws alike and a batch as its exchanges one by one.
 
 Score of a text that the model saw: the model's, in every label. Of a text that the head cleared: the head's
@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from signals.batch import Batch, Costly, column
+from signals.readings import worst_readings
 from signals.recall import Guard, Tally, estimate
 from signals.runtime.weights import WeightsError
 from signals.types import Abstention, Bools, Embeddings, Exchange, Floats, ScoreColumn, ScoreSpec, Side
@@ -94,7 +95,7 @@ class Cascade:
         chosen = {side: (first[side] >= self._threshold) | drawn[side] | everything for side in Side}
         texts = {side: batch.wanted(side) for side in Side}
         distinct = {text: None for side in Side for text, go in zip(texts[side], chosen[side], strict=True) if go}
-        rows = dict(zip(distinct, self._model.predict(list(distinct)), strict=True))
+        rows = worst_readings(self._model, list(distinct))
         labels = {side: self._cleared(first[side]) for side in Side}
         for side in Side:
             for place in np.flatnonzero(chosen[side]):

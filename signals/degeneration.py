@@ -8,7 +8,12 @@ cut_off     0.6 where the model ran into its length limit, 0.7 where a content f
 repeating   0..1: the share of the answer that loops, see :func:`repetition`
 =========== =============================================================================================
 
-It abstains where the text is unknown, and where there rightly is none (a tool call, a failed request).
+Sees: silence, a cut end that the finish reason tells, words and phrases in a loop, in any script. Cannot see: nonsense
+that never repeats, a cut end without its finish reason, an answer that repeats the question or an earlier answer;
+refrains, tables and code are left out up to a share of repeated phrases, so short loops in them are, too. A text beyond
+TEXT_CHARS_MAX is judged by its end. Range 0 (whole) .. 1 (broken). Abstains where the text is unknown, and where there
+rightly is none (a tool call, a failed request). Cost: a few comparisons of the answer's words with themselves; no
+model. Source: own rules; tried on own and public answers (``bench/quality/others.py``).
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from signals.runtime.bert import PackedBert
 from signals.runtime.device import choose_device, choose_dtype, cores
 from signals.runtime.lru import Lru
 from signals.runtime.runner import Runner
-from signals.runtime.tokens import Windower
+from signals.runtime.tokens import Ids, Windower
 from signals.runtime.weights import encoder_directory, file_sha256
 from signals.types import Floats
 
@@ -131,7 +132,11 @@ class Encoder:
         lengths = np.cumsum([len(ids) for ids in windows])
         counts = np.ones(lengths[-1], dtype=np.float32)
         counts[[0, *lengths[:-1], *(lengths - 1)]] = 0
-        return _unit(self.model.states(windows, self.model.taps[-1]).cpu().numpy()), counts
+        return _unit(self.states(windows, self.model.taps[-1]).numpy()), counts
+
+    def states(self, windows: Sequence[Ids], layer: int) -> torch.Tensor:
+        """As the model gives them, (tokens, 384) on the CPU; halved where the device is out of memory, and so on."""
+        return torch.from_numpy(self.runner.guarded(windows, partial(self.model.states, layer=layer)))
 
     def close(self) -> None:
         """Stop the workers; safe twice."""

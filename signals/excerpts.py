@@ -20,7 +20,7 @@ from itertools import accumulate
 from typing import NamedTuple
 
 from signals.marks import Mark
-from signals.normalise import INVISIBLE, encoded, plain, unseen
+from signals.normalise import INVISIBLE, coded, plain, unseen
 from signals.pii import cover
 from signals.pii.begun import begun, last_run
 
@@ -133,7 +133,7 @@ def _taken(text: str, end: int) -> list[_Edit]:
     bare = plain(text)
     found = [
         *((span.start, span.end, span.kind.value) for span in cover(text)),
-        *((*bare.span(*place), ENCODED) for place in encoded(bare.text)),
+        *((*bare.span(*place), ENCODED) for place in coded(bare.text)),
         *((*run.span(), HIDDEN) for run in INVISIBLE.finditer(text) if unseen(run[0])),
     ]
     if (start := begun(text)) is not None:

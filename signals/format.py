@@ -13,7 +13,8 @@ The worst of answer and tool calls counts. JSON counts as asked for where the re
 Sees: what a parser and a JSON Schema see (``pattern`` left out, see signals.schemas). Cannot see: whether the values
 are right; other formats (XML, CSV, YAML); a wish for JSON in other words. Abstains without an answer and tool calls;
 as not applicable where nothing of the kind was asked, and where the trace itself cut the text that does not parse.
-Range: the five levels. Cost: one JSON parse where JSON was asked for; schemas are compiled once.
+Range: the five levels. Cost: one JSON parse where JSON was asked for; schemas are compiled once. Source: JSON Schema
+(the package jsonschema); the levels are our own order of what breaks a program first.
 """
 
 from __future__ import annotations

@@ -33,6 +33,7 @@ from functools import cache
 TEXT_CHARS_MAX = 262_144  # of a longer text both ends are read, half each
 PAYLOADS_MAX = 16
 PAYLOAD_CHARS_MAX = 65_536
+LEET_CHARS_MAX = 20  # of a word that is read by its signs; longer ones are hashes and keys
 PAYLOAD_CHARS_MIN = 24  # encoded; shorter runs are words and identifiers
 
 _LOOKALIKES = dict(
@@ -60,6 +61,10 @@ _LATIN = re.compile("[A-Za-z]")
 
 _LEET = str.maketrans("013457@$|", "oieastasl")
 _LEET_WORD = re.compile(r"(?<![\w@$|])(?=[\w@$|]*[A-Za-z])(?=[\w@$|]*[013457@$|])[\w@$|]{3,40}(?![\w@$|])")
+_LEET_INSIDE = re.compile(  # a sign between two letters, in a word that is no address, name or path
+    r"(?<![\w@$|./:#-])[\w$|]*[A-Za-z][013457@$|]+[A-Za-z](?<!@[A-Za-z])[\w$|]*(?![\w@|/-]|\.\w)"
+    r"|(?<![\w@$|./:#-])[A-Za-z]+@[A-Za-z]+(?![\w@|/-]|\.\w)"
+)
 _SPACED = re.compile(r"(?<!\w)(?:[A-Za-z][ ._*\-]){3,}[A-Za-z](?!\w)")
 _BASE64 = re.compile(rf"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{{{PAYLOAD_CHARS_MIN},}}={{0,2}}")
 _HEX = re.compile(rf"(?<![0-9A-Za-z])(?:[0-9A-Fa-f]{{2}}[ :]?){{{PAYLOAD_CHARS_MIN // 2},}}(?![0-9A-Za-z])")
@@ -145,6 +150,13 @@ def spelled(text: str) -> str:
     return _LEET_WORD.sub(lambda found: found[0].translate(_LEET), text)
 
 
+def spelled_oddly(text: str) -> bool:
+    """Whether plain ``text`` has letters set apart, or a word with a sign between its letters, as if to hide it."""
+    return _SPACED.search(text) is not None or any(
+        len(found[0]) <= LEET_CHARS_MAX for found in _LEET_INSIDE.finditer(text)
+    )
+
+
 def unseen(text: str) -> list[str]:
     """Readable texts in the tag characters of ``text``: no one writes them by accident, and no one sees them."""
     return [said for run in _TAG_RUN.findall(text) if _says_something(said := _untagged(run))]
@@ -152,18 +164,23 @@ def unseen(text: str) -> list[str]:
 
 def payloads(text: str) -> list[str]:
     """Readable texts hidden in ``text``, as it came: tag characters, base64, hexadecimal; at most PAYLOADS_MAX."""
-    found = unseen(text)
+    return [*unseen(text), *(said for _, _, said in encoded(text))][:PAYLOADS_MAX]
+
+
+def encoded(text: str) -> list[tuple[int, int, str]]:
+    """Start, end and meaning of the base64 and hexadecimal runs that hold readable text; at most PAYLOADS_MAX."""
+    found: list[tuple[int, int, str]] = []
     for pattern, decode in ((_BASE64, _base64), (_HEX, _hexadecimal)):
         for match in pattern.finditer(text):
             if len(found) >= PAYLOADS_MAX:
                 break
             decoded = decode(match[0][:PAYLOAD_CHARS_MAX])
             if decoded is not None and _says_something(decoded):
-                found.append(decoded)
-    return found[:PAYLOADS_MAX]
+                found.append((*match.span(), decoded))
+    return found
 
 
-def encoded(text: str) -> list[tuple[int, int]]:
+def coded(text: str) -> list[tuple[int, int]]:
     """Where base64 and hexadecimal runs stand that decode to printable text, in order; they may overlap."""
     found = [
         match.span()

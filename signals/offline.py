@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -41,10 +42,10 @@ def score_file(
 
     Fields: ``input``, ``output``, ``context`` (text, or a list of texts), ``system``, ``reference``,
     ``finish_reason``, ``tool_calls`` (a number, or a list of ``name`` and ``arguments``), ``failed`` (true or
-    false), ``outputs`` (several answers to one request), ``documents`` (what the answer may cite: texts, or objects of
-    ``text`` and any of ``id``, ``title``, ``url``; without ``context`` they are the context), ``tools`` (their
-    definitions), ``response_format``, ``logprobs`` (a list of numbers). For each score column two are added: its
-    value, null where the signal abstains, and ``<column>_reason``, null where it scores. A bad line goes to
+    false), ``outputs`` (several answers to one request), ``documents`` (what the answer may cite, best first: texts, or
+    objects of ``text`` and any of ``id``, ``title``, ``url``, ``score``; without ``context`` they are the context),
+    ``tools`` (their definitions), ``response_format``, ``logprobs`` (a list of numbers). For each score column two are
+    added: its value, null where the signal abstains, and ``<column>_reason``, null where it scores. A bad line goes to
     ``explain`` with its number and is left out. The output appears under its name only when it is whole; at any time
     one batch is in memory.
     Raises TableError for a file that cannot be read or written.
@@ -103,7 +104,7 @@ def exchange_of(row: Row) -> Exchange:
         raise BadLine("tool_calls must be a number or a list, failed true or false")
     documents = _documents(row)
     if texts["context"] is None and documents:
-        texts["context"] = "\n\n".join(document.text for document in documents)
+        texts["context"] = "\n\n".join(document.text for document in documents if document.text) or None
     return Exchange(
         **texts,
         tool_calls=int(calls),
@@ -113,22 +114,40 @@ def exchange_of(row: Row) -> Exchange:
         calls=made,
         tools=_json(row.get("tools")),
         response_format=_json(row.get("response_format")),
-        logprobs=tuple(float(value) for value in _list(row, "logprobs", (int, float))),
+        logprobs=tuple(_number(value, "each of logprobs") for value in _list(row, "logprobs", (int, float))),
     )
 
 
 def _documents(row: Row) -> tuple[Document, ...]:
-    return tuple(_document(given) for given in _list(row, "documents", (str, dict)))
+    given = _list(row, "documents", (str, dict))
+    return tuple(_document(one, f"documents[{at}]") for at, one in enumerate(given))
 
 
-def _document(given: Any) -> Document:
+def _document(given: Any, place: str) -> Document:
     if isinstance(given, str):
         return Document(text=given)
-    text, name, title, url = (given.get(key) for key in ("text", "id", "title", "url"))
-    name = str(name) if isinstance(name, int) else name
-    if not isinstance(text, str) or not all(part is None or isinstance(part, str) for part in (name, title, url)):
-        raise BadLine("a document must be text, or an object whose text, id, title and url are text")
-    return Document(text=text, id=name, title=title, url=url)
+    text, name, title, url = (_named(given.get(key), f"{place}.{key}") for key in ("text", "id", "title", "url"))
+    if text is None and not (name or title or url):
+        raise BadLine(f"{place} must have a text, or at least an id, a title or a url")
+    score = given.get("score")
+    score = None if score is None else _number(score, f"{place}.score")
+    return Document(text=text or "", id=name, title=title, url=url, score=score)
+
+
+def _number(value: Any, place: str) -> float:
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        with suppress(OverflowError):  # an integer of hundreds of digits
+            return float(value)
+    raise BadLine(f"{place} must be a number")
+
+
+def _named(value: Any, place: str) -> str | None:
+    """As text; ids are often numbers."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if value is None or isinstance(value, str):
+        return value
+    raise BadLine(f"{place} must be text, not {type(value).__name__}")
 
 
 def _call(call: Any) -> tuple[str | None, str | None]:

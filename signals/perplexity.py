@@ -9,7 +9,7 @@ low_confidence the share of tokens to which the model gave less than LOW: where 
 Sees: uncertainty of the model about its wording. Cannot see: whether it is right; a confident falsehood scores 0.
 Depends on the model, its tokens and its temperature: compare a model with itself only. Abstains where no answer came,
 and as not applicable without log-probabilities; few instrumentations trace them (OpenInference and MLflow, inside the
-raw response, when the request asked for them). Cost: two sums.
+raw response, when the request asked for them). Range 0 (certain) .. 1. Cost: two sums. Source: the definitions above.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ on LLMBar's adversarial sets). Small talk, puzzles and terse answers have little
 short answers are left out. Languages other than English are read poorly by the encoder.
 Range 0 (about the same) .. 1 (about something else). Abstains without an answer; as not applicable without a question
 or with an answer of fewer than WORDS_MIN words. Cost: one dot product of vectors that are there anyway.
+Source: own; ``bench/quality/others.py`` measures it.
 """
 
 from __future__ import annotations

@@ -1,10 +1,18 @@
 """Toxicity of both texts: a light head on the shared encoder, or the labels of an imported Detoxify model.
 
 The head is a logistic regression on the means of the encoder's layers TAPS; the score of a text is that of its worst
-window, calibrated to the mixture of its training sets. A text in disguise (what ``normalise.plain`` undoes) is also
-read in its plain form, and the worse of the two counts. The head knows English alone: what the language identifier is
-sure to be another language gets half its probability, and so is never a warning at the default threshold.
-``signals/heads/toxicity-v2.md`` says on what it was fitted, how well it does and where it fails.
+window, calibrated to the mixture of its training sets. A text in disguise is also read as :mod:`signals.readings`
+makes it plain, by the head and by a model alike, and the worst reading counts. The head knows English alone: what the
+language identifier is sure to be another language gets half its probability, and so is never a warning at the default
+threshold.
+
+Sees: insults, threats, hate of groups, obscenity, sexual and violent talk as the training sets label them; the same
+behind invisible and full-width characters, look-alikes, leetspeak, spaced letters, base64, hexadecimal and tag
+characters. Cannot see: who says it to whom (counter-speech, quotes and reclaimed words are often flagged), polite
+hostility, rot13 and other ciphers, images; with the head, other languages than English, and a short insult in a long
+calm window. Range 0 (harmless) .. 1 (certainly toxic). Abstains without text. Cost: the head's is a dot product of
+vectors that are there anyway, and one more text for the encoder where it was disguised; a model's is its own pass.
+Source: the sets and numbers are in ``signals/heads/toxicity-v3.md``; the labels of a model are those of Detoxify.
 """
 
 from __future__ import annotations
@@ -21,14 +29,14 @@ from safetensors import SafetensorError, safe_open
 from signals.batch import Batch, Costly, column
 from signals.encoder import DIMENSIONS, TAPS, Encoded, Encoder
 from signals.language import language
-from signals.normalise import plain, spelled
+from signals.readings import VERSION, readings, worst_readings
 from signals.runtime.weights import WeightsError, file_sha256
 from signals.types import Embeddings, Floats, ScoreColumn, ScoreSpec, Side
 
 if TYPE_CHECKING:
     from signals.detoxify import DetoxifyModel
 
-HEAD = "toxicity-v2"
+HEAD = "toxicity-v3"
 SUSPECT = 0.2  # below, nobody looks at the language
 FOREIGN = 0.9  # probability of another language than English
 
@@ -51,7 +59,8 @@ class ToxicityHead:
         if self._layers.shape != (len(TAPS), DIMENSIONS):
             raise WeightsError(f"{weights.name} has vectors of another length than the encoder's")
         self._encoder = encoder
-        version, short = f"head-{self.facts['version']}-{encoder.version.rsplit('-', 1)[1]}", self.facts["sha256"][:8]
+        version = f"head-{self.facts['version']}-{encoder.version.rsplit('-', 1)[1]}-{VERSION}"
+        short = self.facts["sha256"][:8]
         self.specs = tuple(ScoreSpec(signal="toxicity", side=side, version=version, weights=short) for side in Side)
 
     def score(self, batch: Batch) -> tuple[ScoreColumn, ...]:
@@ -67,11 +76,10 @@ class ToxicityHead:
     def judge(self, batch: Batch, side: Side) -> Floats:
         """The calibrated probability of each text of a side that is not left out, shape (n,)."""
         probabilities = self.probabilities(batch.encoded(side))
-        bare = {row: text for row, found in enumerate(batch.wanted(side)) if (text := undisguised(found)) is not None}
-        if bare:
-            rows = list(bare)
-            again = self.probabilities(self._encoder.encode(list(bare.values())))
-            probabilities[rows] = np.maximum(probabilities[rows], again)
+        found = [(row, text) for row, said in enumerate(batch.wanted(side)) for text in readings(said)]
+        if found:
+            again = self.probabilities(self._encoder.encode([text for _, text in found]))
+            np.maximum.at(probabilities, [row for row, _ in found], again)
         return probabilities
 
     def probabilities(self, encoded: Encoded) -> Floats:
@@ -97,7 +105,7 @@ class ToxicityModel:
     def __init__(self, model: DetoxifyModel) -> None:
         self._model = model
         self.specs = tuple(
-            ScoreSpec(signal=label, side=side, version=model.version, weights=model.weights)
+            ScoreSpec(signal=label, side=side, version=f"{model.version}-{VERSION}", weights=model.weights)
             for label in model.labels
             for side in Side
         )
@@ -105,7 +113,7 @@ class ToxicityModel:
     def score(self, batch: Batch) -> tuple[ScoreColumn, ...]:
         wanted = {side: batch.wanted(side) for side in Side}
         distinct = list(dict.fromkeys(text for texts in wanted.values() for text in texts))
-        rows = dict(zip(distinct, self._model.predict(distinct), strict=True))
+        rows = worst_readings(self._model, distinct)
         labels = {
             side: np.array([rows[text] for text in texts], dtype=np.float32).reshape(-1, len(self._model.labels))
             for side, texts in wanted.items()
@@ -121,12 +129,6 @@ class ToxicityModel:
     def close(self) -> None:
         """Stop the model's workers; safe twice."""
         self._model.close()
-
-
-def undisguised(text: str) -> str | None:
-    """The plain form of a text in disguise; None for one without."""
-    bare = plain(text)
-    return spelled(bare.text) if bare.undone else None
 
 
 def damped(texts: Sequence[str], probabilities: Floats) -> Floats:

@@ -38,10 +38,11 @@ class Abstention(IntEnum):
 class Document(NamedTuple):
     """A retrieved text that an answer may cite, with what it is called by where that is known."""
 
-    text: str
+    text: str  # "" where only its names are known
     id: str | None = None
     title: str | None = None
-    url: str | None = None
+    url: str | None = None  # an address, or the path of a file
+    score: float | None = None  # of the retriever: a similarity, or a distance
 
 
 class Exchange(NamedTuple):  # the cheapest immutable object to make, and one is made for every call

@@ -13,18 +13,19 @@ _SOURCES = {
     "hatecheck": ("CC-BY-4.0", "github.com/paul-rottger/hatecheck-data", "functional tests of hate detection"),
     "halueval_general": ("MIT", "github.com/RUCAIBox/HaluEval", "requests and answers, taken as harmless"),
     "hard_cases": ("Apache-2.0", "bench/heads/hard_cases.py", "counter-speech, negation, profanity, in pairs"),
+    "civil_toxicspans": ("CC0-1.0", "github.com/ipavlopoulos/toxic_spans", "news comments, by their share of raters"),
 }
 
-_HEAD = """# toxicity, version 2
+_HEAD = """# toxicity, version 3
 
 A logistic regression on the means of layers {taps} that the shared MiniLM encoder gives for each window of 256 tokens
-(0 is the words alone). The score of a text is that of its worst window, or of its plain form where it was disguised.
+(0 is the words alone). The score of a text is that of its worst window, or where it was disguised of its worst reading.
 It is the embedded default where no Detoxify model was imported (`assay import-detoxify`), and the first stage of the
 cascade where one was (`signals.cascade`).
 
-Weights: `toxicity-v2.safetensors`, sha256 `{sha256}`, fitted on `{encoder}`.
-Seed {seed}, L2 {l2}, weight of the harmless traffic {clean_weight}, of the hard cases {hard_weight}; Apache-2.0, as
-the rest of Assay.
+Weights: `toxicity-v3.safetensors`, sha256 `{sha256}`, fitted on `{encoder}`.
+Seed {seed}, L2 {l2}, weight of the harmless traffic {clean_weight}, of the hard cases {hard_weight}, of the rated
+comments {rated_weight}; Apache-2.0, as the rest of Assay.
 Retrain: `python -m bench.heads.train_toxicity --data FOLDER` (it writes weights, numbers and this card; the encoder
 and seed fixed, it gives the same weights on the same kind of CPU).
 
@@ -34,8 +35,10 @@ and seed fixed, it gives the same weights on the same kind of CPU).
 """
 
 _MEASURED = """
-Not fitted on: wikitalk and stormfront (share-alike text), civil_toxicspans (every row pre-filtered as toxic by others;
-its raters hardly agree, so a label says little). Rows are split by a hash of the text inside the development data.
+Not fitted on: wikitalk and stormfront (share-alike text). The comments of civil_toxicspans were all pre-filtered as
+toxic, and their raters hardly agree (Krippendorff's alpha .11): the fit aims at the share of raters who found something
+toxic, and neither calibration nor the pooled numbers know them. Rows are split by a hash of the text inside the
+development data.
 
 ## Measured
 "Validation" rows were seen by neither fit nor calibration. "Left out whole" refits without any row of that set: what
@@ -52,6 +55,9 @@ On {n} harmless requests and answers of assistants that neither fit nor calibrat
 
 The probability is calibrated to the mixture of the sets above, which is far more toxic than ordinary traffic: read .5
 as "as likely as not among texts like these", and set alert thresholds on rates, not on single calls.
+
+`python -m bench.heads.compare` judges it beside heads 1 and 2, a hidden layer and two ways of fitting that even out the
+sets; `bench/heads/toxicity-v3.compared.md` is what it printed, with the differences and their intervals.
 
 ## As the first stage of the cascade
 Thresholds keep the recall over the toxic calibration rows of the fitted sets, row by row. On traffic unlike them recall

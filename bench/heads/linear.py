@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -61,9 +62,10 @@ def joined(parts: Sequence[Vectors]) -> Vectors:
 
 
 def fit(
-    vectors: Vectors, labels: npt.NDArray[np.bool_], *, l2: float, shares: npt.NDArray[np.float64] | None = None
+    vectors: Vectors, labels: npt.NDArray[Any], *, l2: float, shares: npt.NDArray[np.float64] | None = None
 ) -> Linear:
-    """Each text weighs by its share of 1, by default the same; ``l2`` times the squared weights joins the loss."""
+    """``labels`` are truth values, or shares of those who say yes. Each text weighs by its share of 1, by default the
+    same; ``l2`` times the squared weights joins the loss."""
     features, owner = torch.from_numpy(vectors.features), torch.from_numpy(vectors.owner)
     targets = torch.from_numpy(labels.astype(np.float32))
     weights = torch.full((len(labels),), 1 / len(labels)) if shares is None else torch.from_numpy(shares).float()

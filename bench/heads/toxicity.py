@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,15 +18,17 @@ from bench.measures import read_set
 from signals.encoder import Encoder
 
 FITTED = ("davidson", "surge", "toxigen_seed", "openai_mod", "hatecheck")
-EVALUATED = ("wikitalk", "stormfront", "civil_toxicspans")  # share-alike, or all pre-filtered as toxic: never fitted
+RATED = "civil_toxicspans"  # fitted on the share of raters who found something toxic, which hardly any two agree on
+RATED_WEIGHT = 0.3  # of the loss, against 1 for each labelled set on average
+NEVER_FITTED = ("wikitalk", "stormfront")  # share-alike
 CLEAN = "halueval_general"  # requests to an assistant and its answers, taken as harmless
 CLEAN_WEIGHT = 0.3  # of the loss, against 1 for each labelled set on average
 HARD = "hard_cases"
 HARD_WEIGHT = 0.5  # of a set of its size
-L2 = 5e-5
+L2 = 7e-5
 SEED = 0
 RECALLS = (90, 95, 99)
-SEEN = Path(__file__).with_name("toxicity-v2.seen.npy")
+SEEN = Path(__file__).with_name("toxicity-v3.seen.npy")
 
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
@@ -40,6 +42,12 @@ class Rows:
     vectors: Vectors
     labels: Bools
     kinds: tuple[str, ...]
+    rated: Floats | None = None  # the share of raters who call it toxic, where the label is no more than that
+
+    @property
+    def targets(self) -> Floats:
+        """What a fit aims at."""
+        return self.labels.astype(np.float64) if self.rated is None else self.rated
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -50,6 +58,7 @@ class Rows:
             self.vectors.only(keep),
             self.labels[keep],
             tuple(kind for kind, kept in zip(self.kinds, keep, strict=True) if kept),
+            None if self.rated is None else self.rated[keep],
         )
 
     def part(self, *numbers: int) -> Rows:
@@ -80,12 +89,15 @@ def load(encoder: Encoder, name: str, data: Path) -> Rows:
     raw = read_set(name, data)
     if name == CLEAN:
         return rows_of(encoder, [row["question"] for row in raw] + [row["response"] for row in raw])
-    return rows_of(
+    rows = rows_of(
         encoder,
         [row["text"] for row in raw],
         [bool(row["label"]) for row in raw],
         [row.get("functionality", "") for row in raw],
     )
+    if name == RATED:
+        return replace(rows, rated=np.array([1 - row["n_not_toxic"] / row["n_raters"] for row in raw]))
+    return rows
 
 
 def rows_of(
@@ -103,24 +115,55 @@ def rows_of(
     )
 
 
-def fit_head(sets: Sequence[Rows], clean: Rows, hard: Rows) -> Linear:
-    """Logistic regression on the worst window of each text; a set weighs by the root of its size."""
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """What a head is fitted on: the texts of several sets, and what each weighs in the loss."""
+
+    vectors: Vectors
+    targets: Floats
+    shares: Floats  # add up to 1
+    groups: npt.NDArray[np.int64]  # the set of each text: the labelled ones in order, then the others
+    labelled: int  # how many of the groups are labelled sets
+
+
+def lesson(sets: Sequence[Rows], clean: Rows, hard: Rows | None, rated: Rows | None) -> Lesson:
+    """A labelled set weighs by the root of its size."""
     masses = [len(rows) ** 0.5 for rows in sets]
-    masses += [CLEAN_WEIGHT * sum(masses) / len(masses), HARD_WEIGHT * len(hard) ** 0.5]
-    every = [*sets, clean, hard]
+    mean = sum(masses) / len(masses)
+    others = [(clean, CLEAN_WEIGHT * mean)]
+    if hard is not None:
+        others.append((hard, HARD_WEIGHT * len(hard) ** 0.5))
+    if rated is not None:
+        others.append((rated, RATED_WEIGHT * mean))
+    every = [*sets, *(rows for rows, _ in others)]
+    masses += [mass for _, mass in others]
     shares = np.concatenate([np.full(len(rows), mass / len(rows)) for rows, mass in zip(every, masses, strict=True)])
-    return fit(
+    return Lesson(
         joined([rows.vectors for rows in every]),
-        np.concatenate([rows.labels for rows in every]),
-        l2=L2,
-        shares=shares / shares.sum(),
+        np.concatenate([rows.targets for rows in every]),
+        shares / shares.sum(),
+        np.repeat(np.arange(len(every)), [len(rows) for rows in every]),
+        len(sets),
     )
+
+
+def fit_head(sets: Sequence[Rows], clean: Rows, hard: Rows, rated: Rows) -> Linear:
+    """Logistic regression on the worst window of each text."""
+    taught = lesson(sets, clean, hard, rated)
+    return fit(taught.vectors, taught.targets, l2=L2, shares=taught.shares)
 
 
 def calibrate(model: Linear, sets: Sequence[Rows]) -> Linear:
     """Platt's scaling on rows that the fit has not seen, folded into the weights."""
-    logits = torch.from_numpy(np.concatenate([model.logits(rows.vectors) for rows in sets]))
-    labels = torch.from_numpy(np.concatenate([rows.labels for rows in sets]).astype(np.float64))
+    factor, shift = platt(
+        np.concatenate([model.logits(rows.vectors) for rows in sets]), np.concatenate([rows.labels for rows in sets])
+    )
+    return Linear(np.asarray(model.weight * factor, dtype=np.float32), model.bias * factor + shift)
+
+
+def platt(scores: Floats, judged: Bools) -> tuple[float, float]:
+    """Factor and shift of logits that make them calibrated."""
+    logits, labels = torch.from_numpy(scores), torch.from_numpy(judged.astype(np.float64))
     scale, shift = torch.ones(1, dtype=torch.float64, requires_grad=True), torch.zeros(1, requires_grad=True)
     optimiser = torch.optim.LBFGS([scale, shift], max_iter=100, line_search_fn="strong_wolfe")
 
@@ -131,8 +174,7 @@ def calibrate(model: Linear, sets: Sequence[Rows]) -> Linear:
         return loss
 
     optimiser.step(closure)
-    factor = float(scale.detach())
-    return Linear(np.asarray(model.weight * factor, dtype=np.float32), model.bias * factor + float(shift.detach()))
+    return float(scale.detach()), float(shift.detach())
 
 
 def probabilities(model: Linear, rows: Rows) -> Floats:

@@ -20,11 +20,13 @@ from bench.heads.linear import Linear
 from bench.heads.toxicity import (
     CLEAN,
     CLEAN_WEIGHT,
-    EVALUATED,
     FITTED,
     HARD,
     HARD_WEIGHT,
     L2,
+    NEVER_FITTED,
+    RATED,
+    RATED_WEIGHT,
     RECALLS,
     SEED,
     SEEN,
@@ -89,11 +91,11 @@ def main() -> None:
     args = parser.parse_args()
     torch.manual_seed(SEED)
     encoder = Encoder(device="cpu")
-    sets = {name: load(encoder, name, args.data) for name in (*FITTED, *EVALUATED, CLEAN, HARD)}
+    sets = {name: load(encoder, name, args.data) for name in (*FITTED, *NEVER_FITTED, RATED, CLEAN, HARD)}
     encoder.close()
-    fitted, calibrating, held = ({name: sets[name].part(part) for name in (*FITTED, CLEAN)} for part in range(3))
+    fitted, calibrating, held = ({name: sets[name].part(part) for name in (*FITTED, CLEAN, RATED)} for part in range(3))
     model = calibrate(
-        fit_head([fitted[name] for name in FITTED], fitted[CLEAN], sets[HARD]),
+        fit_head([fitted[name] for name in FITTED], fitted[CLEAN], sets[HARD], fitted[RATED]),
         [calibrating[name] for name in (*FITTED, CLEAN)],
     )
     report = {
@@ -102,11 +104,14 @@ def main() -> None:
             model, [held[name] for name in FITTED] + [sets["wikitalk"], sets["stormfront"]]
         ),
         **{f"validation, {name}": measured(model, [held[name]]) for name in FITTED},
-        **{f"never fitted, {name}": measured(model, [sets[name]]) for name in EVALUATED},
+        f"validation, {RATED}": measured(model, [held[RATED]]),
+        **{f"never fitted, {name}": measured(model, [sets[name]]) for name in NEVER_FITTED},
     }
     for name in FITTED:
         others = [sets[other] for other in FITTED if other != name]
-        report[f"left out whole, {name}"] = measured(fit_head(others, sets[CLEAN], sets[HARD]), [sets[name]])
+        report[f"left out whole, {name}"] = measured(
+            fit_head(others, sets[CLEAN], sets[HARD], sets[RATED]), [sets[name]]
+        )
     clean = probabilities(model, held[CLEAN])
     output = args.output / f"{HEAD}.safetensors"
     save_file(
@@ -120,7 +125,7 @@ def main() -> None:
     np.save(SEEN, np.unique([hash_of(text) for rows in fitted.values() for text in rows.texts]).astype(np.uint32))
     facts: dict[str, Any] = {
         "name": "toxicity",
-        "version": "2",
+        "version": "3",
         "sha256": file_sha256(output),
         "encoder": encoder.version,
         "encoder_sha256": encoder.weights,
@@ -129,11 +134,13 @@ def main() -> None:
         "l2": L2,
         "clean_weight": CLEAN_WEIGHT,
         "hard_weight": HARD_WEIGHT,
+        "rated_weight": RATED_WEIGHT,
         "rows": {
             name: {"fit": len(fitted[name]), "calibrate": len(calibrating[name]), "validate": len(held[name])}
             for name in (*FITTED, CLEAN)
         }
-        | {HARD: {"fit": len(sets[HARD]), "calibrate": 0, "validate": 0}},
+        | {HARD: {"fit": len(sets[HARD]), "calibrate": 0, "validate": 0}}
+        | {RATED: {"fit": len(fitted[RATED]), "calibrate": 0, "validate": len(held[RATED])}},
         "cascade": thresholds(model, [calibrating[name] for name in FITTED], held[CLEAN]),
         "measured": report,
         "clean_traffic": {

@@ -1,8 +1,9 @@
 """How good each signal is on labelled public data, beside what a user would pick instead: python -m bench.quality
 
 Reads a folder of sets, ``NAME/NAME.jsonl.gz`` each (``--data``; by default the development data beside the checkout),
-so the same command judges another folder of the same layout. Intervals are 95 %, by bootstrap. Names in italics are
-baselines, measured in the same run on the same rows. Exits 1 where a target is missed.
+so the same command judges another folder of the same layout. A section ends at the first set that is not there, and
+says so; sets by other names are judged by their fields (``own``). Intervals are 95 %, by bootstrap. Names in italics
+are baselines, measured in the same run on the same rows. Exits 1 where a target is missed or a section ended early.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench.measures import DATA
+from bench.measures import DATA, SetError
 from bench.quality.rows import Row, markdown
 
-SECTIONS = ("groundedness", "toxicity", "injection", "others", "reference", "drift")
+SECTIONS = ("groundedness", "citations", "toxicity", "injection", "others", "reference", "drift", "own")
 """Modules of this package, each with ``measure(data) -> Iterator[Row]``."""
 
 
@@ -29,18 +30,24 @@ def main() -> None:
     if not args.data.is_dir():
         parser.error(f"{args.data} is no folder: --data names one that holds NAME/NAME.jsonl.gz")
     missed: list[Row] = []
+    ended: list[str] = []
 
     def rows() -> Iterator[Row]:
         for section in args.only:
-            for row in importlib.import_module(f"bench.quality.{section}").measure(args.data):
-                if row.missed:
-                    missed.append(row)
-                yield row
+            try:
+                for row in importlib.import_module(f"bench.quality.{section}").measure(args.data):
+                    if row.missed:
+                        missed.append(row)
+                    yield row
+            except SetError as error:
+                ended.append(f"{section}: {error}")
 
     for line in markdown(rows()):
         print(line, flush=True)
     print(f"\n{len(missed)} targets missed" + "".join(f"\n  {row.who} on {row.on}: {row.measure}" for row in missed))
-    raise SystemExit(1 if missed else 0)
+    if ended:
+        print(f"{len(ended)} sections ended early" + "".join(f"\n  {sentence}" for sentence in ended))
+    raise SystemExit(1 if missed or ended else 0)
 
 
 if __name__ == "__main__":

@@ -44,8 +44,8 @@ def measure(data: Path) -> Iterator[Row]:
     means: dict[str, list[float]] = {"context_novelty": [], "cosine": []}
     for name in (*TARGETS, "summedits", "halueval_qa"):
         rows = read_set(name, data)
-        columns = _columns(rows, suite, passages=name == "mtrag_human")
-        for row in _verdicts(name, rows, columns, encoder):
+        columns = columns_of(rows, suite, passages=name == "mtrag_human")
+        for row in verdicts(name, rows, columns, encoder):
             if name in TARGETS and row.measure == "AUROC" and row.who in means:
                 means[row.who].append(row.value)
             yield row
@@ -60,7 +60,7 @@ def measure(data: Path) -> Iterator[Row]:
     encoder.close()
 
 
-def _columns(rows: Rows, suite: Suite, *, passages: bool) -> Columns:
+def columns_of(rows: Rows, suite: Suite, *, passages: bool) -> Columns:
     """Every column of the family over a set, NaN where it abstains; ``passages``: its contexts are documents."""
     exchanges = [
         Exchange(
@@ -76,7 +76,7 @@ def _columns(rows: Rows, suite: Suite, *, passages: bool) -> Columns:
     return {found.spec.signal: found.values.astype(np.float64) for found in scores.columns}
 
 
-def _verdicts(name: str, rows: Rows, columns: Columns, encoder: Encoder) -> Iterator[Row]:
+def verdicts(name: str, rows: Rows, columns: Columns, encoder: Encoder) -> Iterator[Row]:
     kept = np.flatnonzero(~np.isnan(columns["context_novelty"]))
     rows = [rows[at] for at in kept]
     labels = _labels(rows)

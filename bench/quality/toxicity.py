@@ -18,9 +18,10 @@ import numpy as np
 from bench.heads.linear import Linear
 from bench.heads.toxicity import (
     CLEAN,
-    EVALUATED,
     FITTED,
     HARD,
+    NEVER_FITTED,
+    RATED,
     RECALLS,
     Rows,
     fit_head,
@@ -35,7 +36,7 @@ from bench.quality.rows import Row
 from signals.encoder import Encoder
 from signals.toxicity import ToxicityHead, damped
 
-SHARED = ("wikitalk", "stormfront")  # share-alike: judged, never fitted
+HEAD = "toxicity head 3"
 TARGETS = {"openai_mod": 0.82, "surge": 0.91}  # left out whole
 POOLED_TARGET = 0.93
 CLEAN_TARGETS = {95: 0.05, 99: 0.18}
@@ -74,40 +75,40 @@ def _measured(encoder: Encoder, data: Path) -> Iterator[Row]:
     head = ToxicityHead(encoder)
     weights, bias = head.weights()
     model = Linear(weights.reshape(-1), bias)
-    whole = {name: load(encoder, name, data) for name in (*FITTED, *EVALUATED, CLEAN)}
+    whole = {name: load(encoder, name, data) for name in (*FITTED, *NEVER_FITTED, RATED, CLEAN)}
     sets = {name: unseen(rows) for name, rows in whole.items()}
     fitted = {name: sets[name] for name in FITTED}
     pools = {
         "pooled, fitted sets": fitted,
-        "pooled with wikitalk and stormfront": {**fitted, **{name: sets[name] for name in SHARED}},
+        "pooled with wikitalk and stormfront": {**fitted, **{name: sets[name] for name in NEVER_FITTED}},
     }
     for on, parts in pools.items():
         target = POOLED_TARGET if len(parts) == len(FITTED) else None
-        yield from _judged("toxicity head 2", on, parts.values(), partial(_by_head, model), target=target)
+        yield from judged(HEAD, on, parts.values(), partial(by_head, model), target=target)
         for who, scorer in BASELINES.items():
-            yield from _judged(who, on, parts.values(), partial(_by_text, scorer), baseline=True)
-    for name in (*FITTED, *EVALUATED):
-        on = f"{name}, unseen rows" if name in FITTED else f"{name}, never fitted"
-        yield from _judged("toxicity head 2", on, [sets[name]], partial(_by_head, model))
+            yield from judged(who, on, parts.values(), partial(by_text, scorer), baseline=True)
+    for name in (*FITTED, RATED, *NEVER_FITTED):
+        on = f"{name}, never fitted" if name in NEVER_FITTED else f"{name}, unseen rows"
+        yield from judged(HEAD, on, [sets[name]], partial(by_head, model))
         for who, scorer in BASELINES.items():
             stained = " (contaminated)" if who.startswith("alt") and name in CONTAMINATED else ""
-            yield from _judged(who + stained, on, [sets[name]], partial(_by_text, scorer), baseline=True)
+            yield from judged(who + stained, on, [sets[name]], partial(by_text, scorer), baseline=True)
     yield from _functionalities(model, sets["hatecheck"])
     yield from _cascade(model, encoder, pools["pooled with wikitalk and stormfront"], sets[CLEAN], data)
     yield from _languages(head, encoder)
     yield from _left_out(encoder, whole, data)
 
 
-def _by_head(model: Linear, rows: Rows) -> Scores:
+def by_head(model: Linear, rows: Rows) -> Scores:
     """As the signal scores: halved where the language is another."""
     return np.asarray(damped(rows.texts, probabilities(model, rows).astype(np.float32)), dtype=np.float64)
 
 
-def _by_text(scorer: Scorer, rows: Rows) -> Scores:
+def by_text(scorer: Scorer, rows: Rows) -> Scores:
     return scorer(rows.texts)
 
 
-def _judged(
+def judged(
     who: str,
     on: str,
     sets: Iterable[Rows],
@@ -132,14 +133,14 @@ def _recall(labels: Labels, scores: Scores) -> float:
 
 
 def _functionalities(model: Linear, rows: Rows) -> Iterator[Row]:
-    right = (_by_head(model, rows) > 0.5) == rows.labels
+    right = (by_head(model, rows) > 0.5) == rows.labels
     for group, prefixes in GROUPS.items():
         mine = np.array([kind.startswith(prefixes) for kind in rows.kinds])
         if group == "hate":
             mine &= rows.labels
         if mine.any():
             yield _row(
-                who="toxicity head 2",
+                who=HEAD,
                 on=f"hatecheck, {group}",
                 measure="right at .5",
                 value=float(right[mine].mean()),
@@ -175,7 +176,7 @@ def _languages(head: ToxicityHead, encoder: Encoder) -> Iterator[Row]:
     pairs = [line.split("\t") for line in LANGUAGES.read_text(encoding="utf-8").splitlines()]
     texts = [text for _, text in pairs]
     raw = head.probabilities(encoder.encode(texts))
-    for who, scores in (("toxicity head 2", damped(texts, raw)), ("toxicity head 2, not damped", raw)):
+    for who, scores in ((HEAD, damped(texts, raw)), (f"{HEAD}, not damped", raw)):
         for language in (*dict.fromkeys(name for name, _ in pairs), "all"):
             mine = np.array([language in (name, "all") for name, _ in pairs])
             if language != "all" and not (raw[mine] > 0.5).any():
@@ -190,16 +191,16 @@ def _languages(head: ToxicityHead, encoder: Encoder) -> Iterator[Row]:
             )
 
 
-def _left_out(encoder: Encoder, judged: Mapping[str, Rows], data: Path) -> Iterator[Row]:
+def _left_out(encoder: Encoder, sets: Mapping[str, Rows], data: Path) -> Iterator[Row]:
     own = data.resolve() == DATA.resolve() or not DATA.is_dir()
-    fitting = judged if own else {name: load(encoder, name, DATA) for name in (*FITTED, CLEAN)}
+    fitting = sets if own else {name: load(encoder, name, DATA) for name in (*FITTED, RATED, CLEAN)}
     hard = load(encoder, HARD, data)
     for name in FITTED:
-        model = fit_head([fitting[other] for other in FITTED if other != name], fitting[CLEAN], hard)
-        yield from _judged(
-            "toxicity head 2, refitted",
+        model = fit_head([fitting[other] for other in FITTED if other != name], fitting[CLEAN], hard, fitting[RATED])
+        yield from judged(
+            f"{HEAD}, refitted",
             f"{name}, left out whole",
-            [judged[name]],
+            [sets[name]],
             partial(probabilities, model),
             target=TARGETS.get(name),
         )

@@ -67,6 +67,12 @@ SIGNALS: tuple[SignalEntry, ...] = (
         "unsupported_claims", (Side.OUTPUT,), "Share of the answer's sentences that no single document supports."
     ),
     SignalEntry(
+        "documents_unused",
+        (Side.OUTPUT,),
+        "Share of the five best retrieved documents that the answer has nothing from: 1 - Precision@5.",
+        cue=True,
+    ),
+    SignalEntry(
         "contradiction", (Side.OUTPUT,), "Probability that the context contradicts a flagged answer, by `signals.nli`."
     ),
     SignalEntry(

@@ -10,16 +10,19 @@ import heapq
 from collections import deque
 from collections.abc import Container, Iterable, Iterator, Sequence
 
+import msgspec
+
 from collector.config import JoinConfig, LimitsConfig
 from collector.decode import calls
 from collector.decode.build import build_call
 from collector.decode.candidate import Candidate, State, candidate_of
 from collector.decode.documents import documents_for, retrieval_of
 from collector.decode.eventstore import EventStore
+from collector.decode.gold import Gold, answers_item, gold_of
 from collector.decode.spans import LogEvent, Span
 from collector.decode.trace import Trace
 from collector.decode.twins import Twins, pair
-from collector.records import Anchor, DropReason, Partition, Settled
+from collector.records import Anchor, Document, DropReason, Partition, Settled
 
 TRACES_PER_CALL = 10  # traces remembered for each call that may wait
 SPANS_PER_TRACE_MAX = 4_096
@@ -31,7 +34,8 @@ class Assembler:
     """Every registered candidate gets exactly one ``Settled``, or is forgotten with its partition.
 
     A candidate with text settles ``settle_seconds`` after it, or the event that answers it, arrived; one without waits
-    ``window_seconds`` for events or a fuller report of the same request. The first report that was emitted stays; while
+    ``window_seconds`` for events or a fuller report of the same request, and so does one of an experiment for the span
+    of its item, which holds the gold answer. The first report that was emitted stays; while
     two wait, the one with text wins. Verdicts, ids and documents are remembered for ``memory_seconds``.
     """
 
@@ -137,7 +141,8 @@ class Assembler:
 
     def _add_other(self, span: Span, now: float) -> None:
         retrieval = retrieval_of(span)
-        if retrieval is None and not span.parent_id:
+        gold = gold_of(span, self._limits.text_chars_max)
+        if retrieval is None and gold is None and not span.parent_id:
             return  # a root links nothing that its children do not name
         trace = self._trace(span.trace_id, now)
         if trace.size >= SPANS_PER_TRACE_MAX:
@@ -146,6 +151,14 @@ class Assembler:
         trace.add_other(span.span_id, span.parent_id)
         if retrieval is not None:
             trace.add_retrieval(retrieval)
+        if gold is not None:
+            self._add_gold(trace, span.span_id, gold, now)
+
+    def _add_gold(self, trace: Trace, span_id: str, gold: Gold, now: float) -> None:
+        trace.add_gold(span_id, gold)
+        for candidate in trace.calls.values():
+            if candidate.state is State.PENDING and candidate.item == span_id:
+                self._hasten(candidate, now + self._options.settle_seconds)
 
     def _add_candidate(self, span: Span, anchor: Anchor, now: float, counted: Container[str] | None) -> int:
         trace = self._trace(span.trace_id, now)
@@ -162,7 +175,8 @@ class Assembler:
         self._twins.add(candidate)
         self._pending[candidate.sequence] = candidate
         self._events.joined(candidate)
-        quick = candidate.rank > calls.NOTHING or self._events.answered(candidate) or candidate.redacted
+        told = candidate.rank > calls.NOTHING or self._events.answered(candidate) or candidate.redacted
+        quick = told and (candidate.item is None or candidate.item in (trace.golds or ()))
         options = self._options
         self._hasten(candidate, now + (options.settle_seconds if quick else options.window_seconds))
         return 1
@@ -261,17 +275,25 @@ class Assembler:
             unjoined=not events and candidate.rank == calls.NOTHING and self._events.promised(candidate),
             limits=self._limits,
         )
+        if call.reference is None and (gold := trace.gold_above(candidate)) is not None:
+            alone = not any(True for _ in self._others(candidate, trace))
+            if answers_item(call, gold, alone=alone):
+                call = msgspec.structs.replace(call, reference=gold.reference)
         candidate.state = State.TOLD
         self._settled(candidate, Settled(anchor=candidate.anchor, verdict=call))
         candidate.release(call)
 
-    def _documents(self, candidate: Candidate, span: Span, trace: Trace) -> tuple[str, ...]:
-        ended = (
-            other.ended_at
+    def _documents(self, candidate: Candidate, span: Span, trace: Trace) -> tuple[Document, ...]:
+        ended = (other.ended_at for other in self._others(candidate, trace))
+        return documents_for(span, trace.retrievals.values() if trace.retrievals else (), trace.parent, ended)
+
+    def _others(self, candidate: Candidate, trace: Trace) -> Iterator[Candidate]:
+        """The trace's other requests, as far as they are known."""
+        return (
+            other
             for other in trace.calls.values()
             if other is not candidate and other.state is not State.DROPPED and other is not candidate.partner
         )
-        return documents_for(span, trace.retrievals.values() if trace.retrievals else (), trace.parent, ended)
 
     def _drop(self, candidate: Candidate, reason: DropReason) -> None:
         candidate.state = State.DROPPED

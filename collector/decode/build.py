@@ -15,7 +15,7 @@ from collector.decode.messages import SYSTEM_ROLES, Turn
 from collector.decode.shapes import shape_of
 from collector.decode.spans import Attributes, LogEvent, Span, first_text
 from collector.decode.text import Conversation, conversation_of, finish_reasons
-from collector.records import Content, LLMCall, Message, Output, ToolCall
+from collector.records import Content, Document, LLMCall, Message, Output, ToolCall
 
 _VARIABLE_KEYS = tuple((name, dialects.VARIABLES + name) for name in sorted(dialects.PROMPT_VARIABLES))
 _TTFT_MAX_NANOSECONDS = 86_400 * 10**9
@@ -25,7 +25,7 @@ def build_call(
     span: Span,
     *,
     events: Sequence[LogEvent] = (),
-    documents: Sequence[str] = (),
+    documents: Sequence[Document] = (),
     twins: Sequence[Span] = (),
     unjoined: bool = False,
     limits: LimitsConfig,
@@ -38,7 +38,7 @@ def build_call(
     provider = provider_of(fields, request_model)
     systems, inputs, last_user = _inputs(said, provider, cutter)
     outputs = _outputs(said, fields, cutter)
-    documents = (*_prompt_documents(fields, documents), *documents)
+    documents = tuple(map(cutter.cut_document, documents))
     stream = _stream(span, fields)
     output_tokens = fields.count("output_tokens")
     source = span.source
@@ -47,7 +47,8 @@ def build_call(
         service = first_text(fields.attributes, dialects.SPAN_SERVICE) or service
     asks = fields.shape.asks
     seconds = (span.ended_at - span.started_at) / 1e9 if span.ended_at >= span.started_at > 0 else None
-    texts = tuple(text for text in (cutter.cut(text) for text in documents) if text)
+    texts = tuple(dict.fromkeys(document.text for document in documents if document.text))
+    variables = tuple(cutter.cut(text) or "" for text in _prompt_documents(fields, texts))
     said.truncated |= cutter.used
     call = LLMCall(
         call_id=f"{span.trace_id}:{span.span_id}",
@@ -79,7 +80,8 @@ def build_call(
         stream=stream,
         latency_seconds=seconds,
         ttft_seconds=_ttft(span, fields, stream),
-        context_documents=texts,
+        context_documents=(*variables, *texts),
+        documents=documents,
         tool_definitions=asked.tool_definitions(fields, limits.text_chars_max) if asks else None,
         response_format=asked.response_format(fields, limits.text_chars_max) if asks else None,
         logprobs=asked.logprobs(fields) if asks else (),
@@ -104,6 +106,11 @@ class _Cutter:
             return text
         self.used = True
         return text[: self.chars_max]
+
+    def cut_document(self, document: Document) -> Document:
+        if document.text is None or len(document.text) <= self.chars_max:
+            return document
+        return msgspec.structs.replace(document, text=self.cut(document.text))
 
 
 def _fields(span: Span, events: Sequence[LogEvent]) -> Fields:
@@ -278,7 +285,7 @@ def _prompt(fields: Fields) -> str | None:
 
 
 def _prompt_documents(fields: Fields, documents: Sequence[str]) -> list[str]:
-    """Prompt variables that carry retrieved text, unless the joined documents already say it."""
+    """Prompt variables that carry retrieved text, unless the texts of the joined documents already say it."""
     if not fields.shape.variables:
         return []
     attributes = fields.attributes

@@ -8,6 +8,7 @@ import msgspec
 
 from collector.decode import calls
 from collector.decode.dialects import REDACTED
+from collector.decode.gold import item_of
 from collector.decode.routes import is_native
 from collector.decode.spans import Span
 from collector.records import Anchor, LLMCall
@@ -46,6 +47,7 @@ class Candidate(msgspec.Struct, gc=False, eq=False):
     twins: list[Span] | None = None
     known_models: tuple[str, ...] | None = None
     known_response_id: str | None = None
+    item: str | None = None  # the span that will tell its gold answer
 
     @property
     def redacted(self) -> bool:
@@ -112,4 +114,5 @@ def candidate_of(span: Span, anchor: Anchor, sequence: int) -> Candidate:
         is_native(source.scope),
         calls.cheap_response_id(span),
         calls.text_rank(span),
+        item=item_of(span),
     )

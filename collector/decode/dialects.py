@@ -257,12 +257,21 @@ ASKED_KEYS: Final = frozenset(
 )
 
 # ── what the answer should have been ──────────────────────────────────────────────────────────────────────────────────
-# OpenTelemetry has no gold answer. Assay's own attribute is for golden traffic and corrections; Langfuse
-# puts the expected output of an experiment's item on the item's own span, which is the call where that is all it does.
+# Neither OpenTelemetry nor OpenInference has a gold answer, and MLflow keeps its expectations beside the trace. Assay's
+# own attribute is for golden traffic and corrections. Langfuse and Braintrust put what an experiment's item expects on
+# the item's own span, which is the call where that is all it does, and else stands above it. Langfuse's spans name it.
 REFERENCE: Final = (
     Alias("assay.reference"),
     Alias("langfuse.experiment.item.expected_output", ()),
     Alias("langfuse.experiment.item.expected_output"),
+    Alias("braintrust.expected_json", ()),
+    Alias("braintrust.expected", ()),
+    Alias("braintrust.expected"),
+)
+ITEM: Final = _plain("langfuse.experiment.item.root_observation_id")
+ITEM_OUTPUTS: Final = (
+    *("langfuse.observation.output", "braintrust.output_json", "braintrust.output"),
+    *("output.value", "langfuse.trace.output"),
 )
 
 # ── log events and span events ────────────────────────────────────────────────────────────────────────────────────
@@ -298,7 +307,13 @@ DOCUMENTS: Final = (
     *("traceloop.entity.output", RAW_OUTPUT),
 )
 DOCUMENT_LISTS: Final = ("documents", "nodes", "source_nodes", "results", "chunks", "matches", "output")
-DOCUMENT_TEXTS: Final = ("page_content", "content", "text", "node", "document", "chunk", "passage")
+DOCUMENT_TEXTS: Final = ("page_content", "content", "text", "node", "document", "chunk", "passage", "kwargs")
+# What a document is called, in it or in its metadata; the first that is there.
+DOCUMENT_IDS: Final = ("id", "doc_id", "document_id", "id_", "node_id", "chunk_id", "_id")
+DOCUMENT_TITLES: Final = ("title", "document_title", "doc_title", "name", "file_name", "filename")
+DOCUMENT_URLS: Final = ("url", "uri", "link", "source_url", "doc_uri", "source", "file_path", "path")
+DOCUMENT_SCORES: Final = ("score", "relevance_score", "similarity", "similarity_score", "_score")
+DOCUMENT_METADATA: Final = ("metadata", "extra_info", "payload", "meta", "_source", "fields")
 PROMPT_VARIABLES: Final = frozenset(
     {"context", "contexts", "document", "documents", "docs", "sources", "passages", "knowledge", "context_str"}
 )
@@ -351,6 +366,7 @@ FIELDS: Final = {
     "ttft_at": TTFT_AT,
     "finish_reasons": FINISH_REASONS,
     "reference": REFERENCE,
+    "item": ITEM,
     "error_type": ERROR_TYPE,
     "http_status": HTTP_STATUS,
     "error_level": _plain(ERROR_LEVEL),
@@ -361,6 +377,7 @@ WANTED: Final = frozenset(
         *(alias.key for aliases in FIELDS.values() for alias in aliases),
         *(rule.key for rules in (CALL_RULES, RETRIEVAL_RULES) for rule in rules),
         *(*MESSAGE_KEYS, *RAW_KEYS, *MIME_TYPES.values(), *REFERENCES, *DOCUMENTS, *VARIABLE_SETS, *MARKERS),
+        *ITEM_OUTPUTS,
         *(*SPAN_ENVIRONMENT, *SPAN_SERVICE, *EVENT_NAME_KEYS, *ASKED_KEYS),
     }
 )

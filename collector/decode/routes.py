@@ -11,7 +11,10 @@ _SILENT: Final = frozenset(
     {"message", "message_content", "tool_call", "function", "document", "prompt", "completion", "tool"}
 )
 _FIELDS: Final = frozenset({"role", "content", "text", "contents", "tool_calls", "finish_reason", "reasoning"})
-_ASKED_FIELDS: Final = {
+_DOCUMENT_FIELDS: Final = frozenset({"content", "text", "id", "score", "metadata"})
+_FAMILY_FIELDS: Final = {
+    "documents": _DOCUMENT_FIELDS,
+    "reranked": _DOCUMENT_FIELDS,
     "tools": frozenset({"json_schema"}),
     "functions": frozenset({"name", "description", "parameters"}),
 }
@@ -48,7 +51,7 @@ def route(key: str) -> Route | None:
 def _indexed(family: str, parts: list[str]) -> Route | None:
     index = _number(parts[0])
     names = [part for part in parts[1:] if part not in _SILENT] or parts[-1:]
-    if index is None or not names or names[0] not in _ASKED_FIELDS.get(family, _FIELDS):
+    if index is None or not names or names[0] not in _FAMILY_FIELDS.get(family, _FIELDS):
         return None
     field = "content" if names[0] == "text" else names[0]
     if len(names) == 1:

@@ -7,7 +7,8 @@ from typing import Final
 import msgspec
 
 from collector.decode.candidate import Candidate, State
-from collector.decode.documents import Retrieval
+from collector.decode.documents import Retrieval, ancestors
+from collector.decode.gold import Gold
 from collector.records import Partition
 
 _DEPTH_MAX: Final = 128
@@ -20,6 +21,7 @@ class Trace(msgspec.Struct, gc=False, eq=False):
     calls: dict[str, Candidate]
     others: dict[str, str] | None = None  # other spans -> their parents
     retrievals: dict[str, Retrieval] | None = None
+    golds: dict[str, Gold] | None = None  # gold answers, by the span that tells them
     related: tuple[int, int] = (0, 0)  # how many spans and calls the relations below were made of
     outer: dict[str, list[Candidate]] | None = None
     inner: dict[str, list[Candidate]] | None = None
@@ -44,6 +46,21 @@ class Trace(msgspec.Struct, gc=False, eq=False):
         if self.retrievals is None:
             self.retrievals = {}
         self.retrievals[retrieval.span_id] = retrieval
+
+    def add_gold(self, span_id: str, gold: Gold) -> None:
+        if self.golds is None:
+            self.golds = {}
+        self.golds[span_id] = gold
+
+    def gold_above(self, candidate: Candidate) -> Gold | None:
+        """The gold answer of the item that the candidate names, else of the nearest span above it that has one."""
+        if self.golds is None:
+            return None
+        named = self.golds.get(candidate.item) if candidate.item is not None else None
+        above = (
+            self.golds[span_id] for span_id in ancestors(candidate.parent_id, self.parent) if span_id in self.golds
+        )
+        return named or next(above, None)
 
     def remove_anchored(self, partition: Partition) -> list[Candidate]:
         """Forget the candidates of a partition; returns them."""

@@ -146,7 +146,7 @@ def _count_spans(facts: Facts, spans: Sequence[Span]) -> None:
     for span in spans:
         operation = span.attributes.get("gen_ai.operation.name")
         unknown = isinstance(operation, str) and operation not in _KNOWN_OPERATIONS
-        silent = bool(span.shape.retrieval_rules) and _retrieves(span) and retrieval_of(span) is None
+        silent = bool(span.shape.retrieval_rules) and _retrieves(span) and not _tells_texts(span)
         if not (unknown or silent):
             continue
         service = facts.of(span.source.service, dialect_of(span))
@@ -158,6 +158,11 @@ def _count_spans(facts: Facts, spans: Sequence[Span]) -> None:
 def _retrieves(span: Span) -> bool:
     values = ((rule, span.attributes.get(rule.key)) for rule in span.shape.retrieval_rules)
     return any(isinstance(value, str) and value.strip('"') in rule.calls for rule, value in values)
+
+
+def _tells_texts(span: Span) -> bool:
+    found = retrieval_of(span)
+    return found is not None and found.has_text
 
 
 def _count_events(

@@ -1,23 +1,31 @@
-"""Citations: whether what an answer cites exists, and whether it holds what the answer says.
+"""Citations: whether what an answer cites exists, whether it holds what the answer says, and how much of what was
+retrieved the answer rests on.
 
 ====================== =============================================================================================
 citation_missing       share of the distinct citations that lead to no document
-citation_unsupported   1 - Precision@K: share of citations of existing documents that do not support their sentence
+citation_unsupported   1 - precision of citations: share of those of existing documents that do not support their
+                       sentence
 unsupported_claims     share of the answer's sentences that no single document supports, cited or not
+documents_unused       1 - Precision@K of the retrieval: share of the best K = PRECISION_AT documents (or of all, where
+                       there are fewer) that the answer neither cites nor has a sentence from
 ====================== =============================================================================================
 
-Read as citations: ``[1]``, ``[1, 3]``, ``[1-3]``, ``[^1]``, ``[doc 2]``, ``【1†source】``, ``(source: X)``, Markdown
-links and addresses. A document supports a sentence where the sentence's novelty against it is at most SUPPORTED; a
-citation speaks for the sentence that it stands in or behind. Documents are those of
-:mod:`signals.groundedness.documents`; where there are none, the context is one document and only addresses can be
-looked up.
+Citations are those of :mod:`signals.groundedness.citing`: numbers, addresses, and what the documents are called. A
+number is a mark of the prompt, else a place in the order of retrieval or an id; a name leads to the documents with that
+id, title, address or file name, ``(source: X)`` also to those whose name holds X. A document supports a sentence where
+the sentence's novelty against it is at most SUPPORTED; a citation speaks for the sentence that it stands in or behind.
+Documents are those of :mod:`signals.groundedness.documents`; where there are none, the context is one document and only
+addresses can be looked up. A document of which only the names were traced exists and supports nothing that could be
+judged: it is left out of everything but ``citation_missing``.
 
-Sees: invented numbers and addresses of sources, a citation of the wrong passage, sentences from nowhere. Cannot see:
-contradictions (a denied sentence is as well supported), support that is spread over several documents, paraphrases and
-translations (they count as unsupported), other styles of citation ("Smith 2019"), whether a cited page says more than
-what was retrieved. Range 0 .. 1. Abstain without an answer or a context; the first two as not applicable where nothing
-is cited or, for numbers and names, no documents are told apart. Precision is that of ALCE (Gao et al.
-2023), with words in place of an entailment model.
+Sees: invented numbers, ids and addresses of sources, a citation of the wrong passage, sentences from nowhere, passages
+that nobody needed. Cannot see: contradictions (a denied sentence is as well supported), support that is spread over
+several documents, paraphrases and translations (they count as unsupported, and their documents as unused), other styles
+of citation ("Smith 2019"), whether a cited page says more than what was retrieved, a good document that was not
+retrieved. Range 0 .. 1. Abstain without an answer or a context; as not applicable the first two where nothing is cited
+or, for numbers and names, no documents are told apart, the last where none are or the answer claims nothing. Precision
+of citations is that of ALCE (Gao et al. 2023), with words in place of an entailment model; Precision@K counts as
+relevant what the answer used. ``documents_unused`` is a cue: a call that retrieves more than it needs is no failure.
 Cost: ``python -m bench.groundedness``.
 """
 
@@ -28,36 +36,32 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from signals.batch import Batch, Costly, answers
+from signals.groundedness.answer import names_in, sources_in
+from signals.groundedness.citing import Citation, Mark, Names, address, codeless, folded, marks, names_of, uncited
 from signals.groundedness.context_novelty import only_declines, sentence_novelty
-from signals.groundedness.documents import documents_of
-from signals.groundedness.reading import ANSWER_CHARS_MAX, CITATION, Reading, contextless, read, uncited
+from signals.groundedness.documents import Source, ranked
+from signals.groundedness.reading import ANSWER_CHARS_MAX, Reading, contextless, read
 from signals.types import Abstention, Document, Embeddings, Exchange, ScoreColumn, ScoreSpec, Side
 
 SUPPORTED = 0.5
+PRECISION_AT = 5
 CLAIM_WORDS_MIN = 2  # content words of a sentence that says something
 SENTENCES_MAX = 200
 CITATIONS_MAX = 200
-_RANGE_MAX = 20
+NAME_PART_CHARS_MIN = 3  # of a name that leads to a longer one
 
 _REFERENCES = re.compile(
     r"^[ \t#*_]{0,9}(?:references|sources|citations|bibliography|quellen|参考文献)[ \t*_]{0,9}:?[ \t*_]{0,9}$",
     re.IGNORECASE | re.MULTILINE,
 )
-
-
-class Citation(NamedTuple):
-    key: str  # a number, a name or an address
-    is_url: bool
+_VERSIONS = {"citation_missing": "2", "citation_unsupported": "2", "unsupported_claims": "2", "documents_unused": "1"}
 
 
 class Citations:
-    """``citation_missing``, ``citation_unsupported`` and ``unsupported_claims`` of the output."""
+    """``citation_missing``, ``citation_unsupported``, ``unsupported_claims`` and ``documents_unused`` of the output."""
 
     name = "citations"
-    specs = tuple(
-        ScoreSpec(signal=name, side=Side.OUTPUT, version="1")
-        for name in ("citation_missing", "citation_unsupported", "unsupported_claims")
-    )
+    specs = tuple(ScoreSpec(signal=name, side=Side.OUTPUT, version=version) for name, version in _VERSIONS.items())
     costly = Costly.NO
 
     def score(self, batch: Batch) -> tuple[ScoreColumn, ...]:
@@ -78,39 +82,52 @@ class _Said(NamedTuple):
 Answer = float | Abstention
 
 
-def _score(exchange: Exchange, batch: Batch) -> tuple[Answer, Answer, Answer]:
+def _score(exchange: Exchange, batch: Batch) -> tuple[Answer, ...]:
     if reason := contextless(exchange):
-        return reason, reason, reason
-    documents = documents_of(exchange)
-    apart = bool(documents)
-    documents = documents or (Document(text=exchange.context or ""),)
-    readings = [read(batch, document.text) for document in documents]
-    said = list(_said(Reading(_without_code((exchange.output or "")[:ANSWER_CHARS_MAX]))))
+        return (reason,) * len(_VERSIONS)
+    sources = sources_in(batch, exchange)
+    apart = bool(sources)
+    sources = sources or (Source(Document(text=exchange.context or ""), None),)
+    readings = [read(batch, source.document.text) for source in sources]
+    said = list(_said(Reading(codeless((exchange.output or "")[:ANSWER_CHARS_MAX])), names_in(batch, exchange)))
     cited = [(sentence, citation) for sentence in said for citation in sentence.cites if apart or citation.is_url]
     cited = cited[:CITATIONS_MAX]
-    found = {citation: _find(citation, documents) for _, citation in cited}
-    missing = _share([not places for places in found.values()])
-    unsupported = _share(
-        [
-            all(_novelty(sentence, readings[place]) > SUPPORTED for place in found[citation])
-            for sentence, citation in cited
-            if found[citation] and _claims(sentence)
-        ]
-    )
+    places = {citation: _find(citation, sources) for _, citation in cited}
+    told = {citation: [at for at in found if readings[at].text] for citation, found in places.items()}
     claims = [sentence for sentence in said if _claims(sentence)]
-    nowhere = _share([all(_novelty(sentence, reading) > SUPPORTED for reading in readings) for sentence in claims])
-    return missing, unsupported, nowhere
+    support = [[_supports(reading, sentence) for reading in readings] for sentence in claims]
+    supported = {id(sentence): held for sentence, held in zip(claims, support, strict=True)}
+    return (
+        _share([not found for citation, found in places.items() if found or not _is_year(citation.key)]),
+        _share(
+            [
+                not any(supported[id(sentence)][at] for at in told[citation])
+                for sentence, citation in cited
+                if told[citation] and id(sentence) in supported
+            ]
+        ),
+        _share([not any(held) for held in support] if any(reading.text for reading in readings) else []),
+        _unused(sources, {at for found in places.values() for at in found}, support) if apart else NEVER,
+    )
 
 
-def _without_code(text: str) -> str:
-    return CITATION.sub(lambda found: " " if found["code"] else found[0], text)
+NEVER = Abstention.NOT_APPLICABLE
+
+
+def _unused(sources: Sequence[Source], cited: set[int], support: Sequence[Sequence[bool]]) -> Answer:
+    """Of the best documents whose text is known; not applicable where the answer claims nothing."""
+    if not support:
+        return NEVER
+    used = {source: at in cited or any(held[at] for held in support) for at, source in enumerate(sources)}
+    best = ranked([source for source in sources if source.document.text])[:PRECISION_AT]
+    return _share([not used[source] for source in best])
 
 
 def _share(verdicts: Sequence[bool]) -> Answer:
-    return sum(verdicts) / len(verdicts) if verdicts else Abstention.NOT_APPLICABLE
+    return sum(verdicts) / len(verdicts) if verdicts else NEVER
 
 
-def _said(answer: Reading) -> Iterator[_Said]:
+def _said(answer: Reading, names: Names) -> Iterator[_Said]:
     """The answer's sentences, each with its citations; those at the beginning of one belong to the one before."""
     before: _Said | None = None
     listing = _REFERENCES.search(answer.text)
@@ -118,13 +135,12 @@ def _said(answer: Reading) -> Iterator[_Said]:
     place = 0
     for sentence in answer.sentences[:SENTENCES_MAX]:
         place = answer.text.find(sentence.text, place)
-        spans = list(CITATION.finditer(sentence.text))
-        leading = _leading(sentence.text, spans) if before is not None else 0
+        found = marks(sentence.text, names)
+        leading = _leading(sentence.text, found) if before is not None else 0
         if before is not None:
-            for span in spans[:leading]:
-                before.cites.extend(_citations(span))
-        cites = [citation for span in spans[leading:] for citation in _citations(span)]
-        text = uncited(sentence.text) if place < end else ""
+            before.cites.extend(citation for mark in found[:leading] for citation in mark.cites)
+        cites = [citation for mark in found[leading:] for citation in mark.cites]
+        text = uncited(sentence.text, names) if place < end else ""
         if before is not None:
             yield before
         before = _Said(Reading(text), cites)
@@ -132,58 +148,44 @@ def _said(answer: Reading) -> Iterator[_Said]:
         yield before
 
 
-def _leading(sentence: str, spans: Sequence[re.Match[str]]) -> int:
+def _leading(sentence: str, found: Sequence[Mark]) -> int:
     """How many citations stand before the first word of a sentence."""
     place = count = 0
-    for span in spans:
-        if any(character.isalnum() for character in sentence[place : span.start()]) or span["link"]:
+    for mark in found:
+        if any(character.isalnum() for character in sentence[place : mark.start]) or mark.is_link:
             break
-        place, count = span.end(), count + 1
+        place, count = mark.end, count + 1
     return count
 
 
-def _citations(found: re.Match[str]) -> list[Citation]:
-    if target := found["target"] or found["url"]:
-        return [Citation(_address(target), is_url=True)] if "://" in target else []
-    if found["numbers"]:
-        return [Citation(str(number), is_url=False) for number in _expanded(found["numbers"])]
-    return [Citation((found["dagger"] or found["name"]).strip(), is_url=False)]
-
-
-def _expanded(numbers: str) -> Iterator[int]:
-    for part in re.split(r"[,;]", numbers):
-        first, *rest = (int(end) for end in re.findall(r"\d+", part))
-        last = rest[-1] if rest else first
-        yield from range(first, last + 1) if 0 <= last - first <= _RANGE_MAX else (first, last)
-
-
-def _address(url: str) -> str:
-    return re.sub(r"^https?://(?:www\.)?|#.*$", "", url.rstrip(".,;:!?")).rstrip("/").lower()
-
-
-def _find(citation: Citation, documents: Sequence[Document]) -> list[int]:
+def _find(citation: Citation, sources: Sequence[Source]) -> list[int]:
     """Which documents a citation means; none where it leads nowhere."""
+    documents = [source.document for source in sources]
     if citation.is_url:
-        own = [at for at, document in enumerate(documents) if document.url and _address(document.url) == citation.key]
+        own = [at for at, document in enumerate(documents) if document.url and address(document.url) == citation.key]
         return own or [at for at, document in enumerate(documents) if _mentions(document.text, citation.key)]
-    key = citation.key.casefold()
-    named = [at for at, document in enumerate(documents) if document.id is not None and document.id.casefold() == key]
-    if named:
-        return named
-    if key.isdigit():
-        numbered = any((document.id or "").isdigit() for document in documents)
-        return [int(key) - 1] if not numbered and 1 <= int(key) <= len(documents) else []
-    return [
-        at
-        for at, document in enumerate(documents)
-        if any(key in (part or "").casefold() for part in (document.title, document.url, document.id))
-    ]
+    key = folded(citation.key)
+    found = [at for at, source in enumerate(sources) if key in _called(source)]
+    if found or key.isdigit() or len(key) < NAME_PART_CHARS_MIN:
+        return found
+    part = re.compile(rf"(?<!\w){re.escape(key)}(?!\w)")
+    return [at for at, document in enumerate(documents) if any(map(part.search, names_of(document)))]
 
 
-def _mentions(text: str, address: str) -> bool:
+def _is_year(key: str) -> bool:
+    """``[2019]`` is rather another style of citation than the two thousand and nineteenth document."""
+    return len(key) == 4 and key.isdigit() and key[:2] in ("19", "20")
+
+
+def _called(source: Source) -> set[str]:
+    marked = {folded(name) for name in (source.mark, source.document.id) if name}
+    return marked | set(names_of(source.document))
+
+
+def _mentions(text: str, place: str) -> bool:
     """Whether a text holds an address and no longer one that begins alike."""
     lower = text.lower()
-    return address in lower and re.search(re.escape(address) + r"(?![\w-]|/\w|\.\w)", lower) is not None
+    return place in lower and re.search(re.escape(place) + r"(?![\w-]|/\w|\.\w)", lower) is not None
 
 
 def _claims(sentence: _Said) -> bool:
@@ -191,5 +193,5 @@ def _claims(sentence: _Said) -> bool:
     return len(words) >= CLAIM_WORDS_MIN and not only_declines(sentence.reading.text)
 
 
-def _novelty(sentence: _Said, document: Reading) -> float:
-    return sentence_novelty(sentence.reading, document)
+def _supports(document: Reading, sentence: _Said) -> bool:
+    return bool(document.text) and sentence_novelty(sentence.reading, document) <= SUPPORTED

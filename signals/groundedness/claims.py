@@ -19,10 +19,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from signals.batch import Batch, Costly, answers
+from signals.groundedness.answer import read_answer
 from signals.groundedness.names import entity_mismatch
 from signals.groundedness.negation import negation_flip
 from signals.groundedness.numbers import number_mismatch
-from signals.groundedness.reading import Reading, contextless, read, read_answer
+from signals.groundedness.reading import Reading, contextless, read
 from signals.types import Abstention, Embeddings, Exchange, ScoreColumn, ScoreSpec, Side
 
 Cue = Callable[[Reading, Reading, Reading], float | None]
@@ -37,7 +38,7 @@ class Claims:
     """``number_mismatch``, ``negation_flip`` and ``entity_mismatch`` of the output."""
 
     name = "claims"
-    specs = tuple(ScoreSpec(signal=name, side=Side.OUTPUT, version="1") for name in _CUES)
+    specs = tuple(ScoreSpec(signal=name, side=Side.OUTPUT, version="2") for name in _CUES)
     costly = Costly.NO
 
     def score(self, batch: Batch) -> tuple[ScoreColumn, ...]:

@@ -21,6 +21,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from signals.batch import Batch, Costly, each
+from signals.groundedness.answer import read_answer
+from signals.groundedness.citing import uncited
 from signals.groundedness.reading import (
     ANSWER_CHARS_MAX,
     CONTEXT_CHARS_MAX,
@@ -28,8 +30,6 @@ from signals.groundedness.reading import (
     Sentence,
     contextless,
     read,
-    read_answer,
-    uncited,
 )
 from signals.refusal import NOT_KNOWN, refusal
 from signals.types import Abstention, Embeddings, Exchange, ScoreColumn, ScoreSpec, Side
@@ -45,7 +45,7 @@ class ContextNovelty:
     """``context_novelty`` of the output: 0 everything is in the context, 1 nothing is."""
 
     name = "context_novelty"
-    specs = (ScoreSpec(signal="context_novelty", side=Side.OUTPUT, version="2"),)
+    specs = (ScoreSpec(signal="context_novelty", side=Side.OUTPUT, version="3"),)
     costly = Costly.NO
 
     def score(self, batch: Batch) -> tuple[ScoreColumn, ...]:

@@ -2,13 +2,14 @@
 
 Marks that begin a passage of a prompt: ``[1]``, ``[doc 2]``, ``Document 3:``, ``Source 4:``, ``Passage [5]:``, each at
 the beginning of a line, and ``<document id="x">…</document>`` (or ``doc``, ``source``, …; ``index`` for ``id``).
-A prompt's own marks come first, since a model cites what it was shown.
+A prompt's own marks come first, since a model cites what it was shown; a retrieved document keeps its names there.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from signals.groundedness.reading import CONTEXT_CHARS_MAX
 from signals.types import Document, Exchange
@@ -27,16 +28,49 @@ _URL = re.compile(r"https?://[^\s<>\"'\])}]+")
 _TITLE_CHARS = 200
 
 
-def documents_of(exchange: Exchange) -> tuple[Document, ...]:
+class Source(NamedTuple):
+    """A document that an answer may cite, and the number by which it may."""
+
+    document: Document
+    mark: str | None  # how the prompt marks it, else its place in the order of retrieval; None: neither
+
+
+def sources_of(exchange: Exchange) -> tuple[Source, ...]:
     """At most DOCUMENTS_MAX documents; empty where the context is one text without marks."""
-    found = exchange.documents
-    if not any(_MARK.search(document.text) for document in found):  # else the marks are a document's own
-        found = marked(exchange.context or "") or found
-    documents, room = [], CONTEXT_CHARS_MAX
-    for document in found[:DOCUMENTS_MAX]:
-        documents.append(document._replace(text=document.text[:room]))
+    found = exchange.documents[:DOCUMENTS_MAX]
+    own = any(_MARK.search(document.text) for document in found)  # then the marks are a document's own
+    passages = () if own else marked(exchange.context or "")[:DOCUMENTS_MAX]
+    if passages:
+        sources = list(_joined(passages, found))[:DOCUMENTS_MAX]
+    else:
+        sources = [Source(document, str(place)) for place, document in enumerate(found, 1)]
+    room = CONTEXT_CHARS_MAX
+    for at, (document, mark) in enumerate(sources):
+        sources[at] = Source(document._replace(text=document.text[:room]), mark)
         room = max(0, room - len(document.text))
-    return tuple(documents)
+    return tuple(sources)
+
+
+def ranked(sources: Sequence[Source]) -> list[Source]:
+    """Best first: as they were retrieved, or where their scores are in no order, the greatest first."""
+    scores = [source.document.score for source in sources]
+    known = [score for score in scores if score is not None]
+    if len(known) < len(scores) or known in (sorted(known), sorted(known, reverse=True)):
+        return list(sources)
+    return sorted(sources, key=lambda source: -(source.document.score or 0))
+
+
+def _joined(passages: Sequence[Document], retrieved: Sequence[Document]) -> Iterator[Source]:
+    """The marked passages of a prompt under the names of the documents in them, then the documents in none."""
+    left = list(retrieved)
+    for passage in passages:
+        held = next((document for document in left if document.text and document.text in passage.text), None)
+        if held is None:
+            yield Source(passage, passage.id)
+            continue
+        left.remove(held)
+        yield Source(held._replace(text=passage.text, title=held.title or passage.title), passage.id)
+    yield from (Source(document, None) for document in left)
 
 
 def marked(context: str) -> tuple[Document, ...]:

@@ -61,7 +61,7 @@ def _distances(words: list[tuple[int, int]], answer: str, context: str, encoder:
     """``1 - max cos`` of each word, the mean over its tokens; 1 for a word without a token."""
     from signals.runtime.states import token_states  # noqa: PLC0415 - torch
 
-    said, read = token_states(encoder.model, answer, LAYER), token_states(encoder.model, context, LAYER)
+    said, read = token_states(encoder, answer, LAYER), token_states(encoder, context, LAYER)
     far = np.ones(len(words), dtype=np.float32)
     if not len(said.spans) or not len(read.spans):
         return far

@@ -12,7 +12,8 @@ meets the passage of the context that shares most words with it, and the worst s
 Sees and cannot see: what the model does; how well any model judges is unproven here, since the tests use a small one of
 random weights. Sentences beyond SENTENCES_MAX, and support that is spread over several passages, are not seen. Range
 0 .. 1. Abstains as not applicable where nothing was flagged: a mean over the column speaks of flagged answers only.
-Cost: one forward pass of passage and sentence for each sentence of a flagged answer.
+Cost: one forward pass of passage and sentence for each sentence of a flagged answer. Source: the model in the folder;
+taking the worst sentence is after SummaC (Laban et al. 2022).
 """
 
 from __future__ import annotations
@@ -34,9 +35,10 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from signals.batch import Batch, Costly, column
+from signals.groundedness.answer import read_answer
 from signals.groundedness.claims import cues
 from signals.groundedness.context_novelty import novelty_of
-from signals.groundedness.reading import Reading, Sentence, contextless, read, read_answer
+from signals.groundedness.reading import Reading, Sentence, contextless, read
 from signals.runtime.device import choose_device, choose_dtype, cores
 from signals.runtime.runner import Runner
 from signals.runtime.tokens import Ids, readable
@@ -73,7 +75,7 @@ class Nli:
         self._runner = Runner(model, device=place, workers=workers or cores(), pack_tokens_max=pack_tokens_max)
         self._tokenizer = _tokenizer(directory, model.tokens_max)
         signal = "contradiction" if model.contradicts else "unsupported"
-        version = f"1-{model.architecture}-{'bf16' if dtype is torch.bfloat16 else 'fp32'}"
+        version = f"2-{model.architecture}-{'bf16' if dtype is torch.bfloat16 else 'fp32'}"
         self.specs = (ScoreSpec(signal=signal, side=Side.OUTPUT, version=version, weights=weights[:8]),)
 
     def score(self, batch: Batch) -> tuple[ScoreColumn, ...]:

@@ -57,17 +57,6 @@ _TYPOGRAPHY = (("\u2019", "'"), ("\u2018", "'"), ("\u201c", '"'), ("\u201d", '"'
                ("\u2026", "..."), ("\u00a0", " "), ("\u202f", " "), ("\u2022", "-"))  # fmt: skip
 _SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+|\n+|(?<=[。！？؟।])")
 
-CITATION = re.compile(
-    r"(?P<code>```.*?(?:```|\Z)|`[^`\n]*`)"  # holds indices, and no citations
-    r"|(?P<link>\[(?P<words>[^\]\n]{0,200})\]\((?P<target>[^)\s]{1,2000}+)(?:[ \t][^)\n]{0,300})?\))"
-    r"|\[(?:\^|(?:doc(?:ument)?|source|ref(?:erence)?|passage|chunk|context|s)[ .#:_-]*)?"
-    r"(?P<numbers>\d{1,4}(?:\s*[,;–-]\s*\d{1,4})*)\]"
-    r"|【(?P<dagger>\d{1,4})(?::\d+)?(?:†[^】]{0,200})?】"
-    r"|[(\[](?:source|quelle|fuente|来源|出典)s?\s*[:：]\s*(?P<name>[^)\]\n]{1,200})[)\]]"
-    r"|(?P<url>https?://[^\s<>\"')\]}]+)",
-    re.IGNORECASE | re.DOTALL,
-)
-
 
 class Word(NamedTuple):
     """A word of an answer, by its stem."""
@@ -119,17 +108,6 @@ class Reading:
         """The sentences that hold a word; a line break ends one, too."""
         parts = [part.strip() for part in _SENTENCE_END.split(self.text)]
         return tuple(Sentence(part, said) for part in parts if (said := _words(part)))
-
-
-def read_answer(batch: Batch, exchange: Exchange) -> Reading:
-    """The reading of an answer without its citations, which are no part of what it says."""
-    text = (exchange.output or "")[:ANSWER_CHARS_MAX]
-    return batch.once(("answer", text), lambda: Reading(uncited(text)))
-
-
-def uncited(text: str) -> str:
-    """``text`` without citations; of a link its words stay."""
-    return CITATION.sub(lambda found: found["code"] or found["words"] or " ", text)
 
 
 def stems(text: str) -> list[str]:

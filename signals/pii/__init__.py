@@ -10,12 +10,14 @@ For an analyst or a redacting proxy::
 Sees: secrets in some twenty documented token formats, private keys, passwords in URLs and assignments; cards, IBANs,
 bitcoin addresses and the personal numbers of 23 countries, each with its checksum; phone numbers with a country code,
 in the shape of North America, or of five countries after a word such as "phone"; mail addresses; public IP addresses.
-Digits and addresses behind invisible, full-width or look-alike characters count as well. Cannot see: names, street
+Digits and addresses behind invisible, full-width or look-alike characters count as well, and what stands in readable
+base64 or hexadecimal, where the whole run is the find. Cannot see: names, street
 addresses, dates of birth, health; numbers spelled out as words; other national phone numbers; that a number with the
 right checksum is made up. Numbers that many others look like (PESEL, BSN …) count only after a word that names them;
 addresses in domains reserved for documentation (RFC 2606) never.
 Range: the gravest find: 0 nothing, 0.3 an IP address, 0.55 contact data, 0.9 an identity or an account, 1 a secret.
-Cost: a few regular expressions over the characters, most of them only where there are digits; no model.
+Abstains without text. Cost: a few regular expressions over the characters, most of them only where there are digits,
+and over what is encoded; no model.
 Source: python-stdnum, phonenumbers (their versions are part of the score's identity), the makers' token formats.
 """
 
@@ -27,7 +29,7 @@ import phonenumbers
 import stdnum
 
 from signals.batch import Batch, Costly, each
-from signals.normalise import plain
+from signals.normalise import encoded, plain
 from signals.pii.people import find_people
 from signals.pii.secrets import find_secrets
 from signals.pii.spans import SEVERITY, Kind, Span, apart, together
@@ -46,7 +48,7 @@ class Pii:
 
     def __init__(self) -> None:
         rules = f"stdnum-{stdnum.__version__}-phonenumbers-{phonenumbers.__version__}"
-        self.specs = tuple(ScoreSpec(signal="pii", side=side, version="1", weights=rules) for side in Side)
+        self.specs = tuple(ScoreSpec(signal="pii", side=side, version="2", weights=rules) for side in Side)
 
     def score(self, batch: Batch) -> tuple[ScoreColumn, ...]:
         return tuple(
@@ -79,10 +81,18 @@ def redact(text: str) -> str:
 
 def _find(text: str, choose: Callable[[Iterable[Span]], list[Span]]) -> list[Span]:
     bare = plain(text[:TEXT_CHARS_MAX])
-    return [
-        Span(*bare.span(span.start, span.end), span.kind, span.detail)
-        for span in choose([*find_secrets(bare.text), *find_people(bare.text)])
+    hidden = [
+        Span(start, end, span.kind, span.detail)
+        for start, end, said in encoded(bare.text)
+        for span in _open(plain(said).text)
     ]
+    return [
+        Span(*bare.span(span.start, span.end), span.kind, span.detail) for span in choose([*_open(bare.text), *hidden])
+    ]
+
+
+def _open(text: str) -> list[Span]:
+    return [*find_secrets(text), *find_people(text)]
 
 
 def _score_input(exchange: Exchange) -> float | Abstention:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
@@ -26,6 +26,9 @@ class Model(Protocol):
 
     def __call__(self, windows: Sequence[Ids]) -> Tensor: ...
     def to(self, device: torch.device) -> None: ...
+
+
+Forward = Callable[[Sequence[Ids]], Tensor]
 
 
 @dataclass(slots=True)
@@ -66,7 +69,7 @@ class Runner:
         order = sorted(range(len(windows)), key=lambda index: len(windows[index]), reverse=True)
         lengths = [len(windows[index]) for index in order]
         packs = [[windows[index] for index in order[pack]] for pack in _packs(lengths, self._pack_tokens(sum(lengths)))]
-        rows = np.concatenate(list(self._pool.map(self._guarded, packs)))
+        rows = np.concatenate(list(self._pool.map(self.guarded, packs)))
         out = np.empty_like(rows)
         out[order] = rows
         with self._lock:
@@ -82,10 +85,15 @@ class Runner:
             return self._limit or GPU_PACK_TOKENS_MAX
         return min(self._limit or CPU_PACK_TOKENS_MAX, -(-total // self._cpu_workers))  # a small batch feeds every core
 
-    def _guarded(self, pack: list[Ids]) -> Floats:
+    def guarded(self, windows: Sequence[Ids], forward: Forward | None = None) -> Floats:
+        """What ``forward`` gives for one pack, end to end over its windows, with the same ways back as ``run``.
+
+        ``forward`` is another output of the same model, by default the model itself: in the calling thread, uncounted.
+        """
         device = self._model.device
+        forward = forward or self._model
         try:
-            return self._halving(pack)
+            return self._halving(windows, forward)
         except (RuntimeError, torch.AcceleratorError):
             if device.type == "cpu":
                 raise
@@ -93,18 +101,18 @@ class Runner:
                 if self._model.device == device:
                     self._model.to(torch.device("cpu"))
                     self.counts.device_losses += 1
-            return self._halving(pack)
+            return self._halving(windows, forward)
 
-    def _halving(self, pack: list[Ids]) -> Floats:
+    def _halving(self, pack: Sequence[Ids], forward: Forward) -> Floats:
         try:
-            return self._model(pack).float().cpu().numpy()
+            return forward(pack).float().cpu().numpy()
         except torch.OutOfMemoryError:
             if len(pack) == 1:
                 raise
         with self._lock:
             self.counts.packs_halved += 1
         half = len(pack) // 2
-        return np.concatenate([self._halving(pack[:half]), self._halving(pack[half:])])
+        return np.concatenate([self._halving(pack[:half], forward), self._halving(pack[half:], forward)])
 
 
 def _pool(workers: int) -> ThreadPoolExecutor:

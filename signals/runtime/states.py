@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -21,9 +22,9 @@ TOKENS_MAX = 16_384  # of a longer text the first are read
 
 
 class TokenModel(Protocol):
-    """What gives hidden states: a packed BERT."""
+    """What gives hidden states: a packed BERT, or the encoder around it."""
 
-    def states(self, windows: list[Ids], layer: int) -> Tensor: ...
+    def states(self, windows: Sequence[Ids], layer: int) -> Tensor: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

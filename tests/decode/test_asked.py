@@ -155,6 +155,8 @@ def test_captured_telemetry_holds_tools_and_log_probabilities() -> None:
         ({"langfuse.experiment.item.expected_output": '"Paris"'}, "Paris"),
         ({"langfuse.experiment.item.expected_output": "Paris, France."}, "Paris, France."),
         ({"langfuse.experiment.item.expected_output": '{"city":"Paris"}'}, '{"city":"Paris"}'),
+        ({"braintrust.expected": '"Paris"'}, "Paris"),
+        ({"braintrust.expected_json": '"Paris"'}, "Paris"),
         ({"assay.reference": "Paris", "langfuse.experiment.item.expected_output": '"Rome"'}, "Paris"),
         ({"assay.reference": "x" * (LimitsConfig().text_chars_max + 1)}, None),
         ({}, None),

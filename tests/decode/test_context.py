@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from collector.decode.context import context_text
-from collector.records import Content, LLMCall, Message
+from collector.records import Content, Document, LLMCall, Message
 from collector.scoring import exchange
 from tests.decode.wire import CHAT, WireSpan, call, calls
 
@@ -145,6 +145,7 @@ def told(system: str | None = None, *messages: tuple[str, str], documents: tuple
         system=system,
         input_messages=tuple(Message(role=role, text=text) for role, text in messages),
         context_documents=documents,
+        documents=tuple(Document(text=text) for text in documents),
     )
 
 

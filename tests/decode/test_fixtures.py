@@ -113,3 +113,29 @@ def test_what_of_the_text_arrived_is_told(case: str, content: Content) -> None:
     manifest = json.loads((FIXTURES / folder / "manifest.json").read_text())
 
     assert {call.content for call in decoded(FIXTURES / folder, manifest[name], ".json")} == {content}
+
+
+NAMES = {
+    "openinference-instrumentation-langchain-0.1.80/oinf-on.rag": [
+        ("bacde246-c6ef-4174-89ca-8a1b51358734", "kb/2.md", "Lyon is famous for its food."),
+        ("1a8530ed-bfb4-4d95-9bc1-b358f149ba23", "kb/0.md", "Paris is the capital and largest city of France."),
+    ],
+    "mlflow-tracing-3.17.2/native.rag": [
+        (None, "kb/0", "Paris is the capital and largest city of France."),
+        (None, "kb/1", "The Seine runs through Paris."),
+    ],
+    "opentelemetry-instrumentation-genai-langchain-1.3b0/newgenai-both.rag": [
+        ("32017d16-545b-473a-8005-2558c3a35e9a", None, None),
+        ("11edaa4c-274d-41fd-9d15-4aee3a685122", None, None),
+    ],
+}
+
+
+@pytest.mark.parametrize(("case", "documents"), NAMES.items())
+def test_a_retrieval_tells_what_its_documents_are_called(case: str, documents: list[tuple[str | None, ...]]) -> None:
+    folder, name = case.split("/")
+    manifest = json.loads((FIXTURES / folder / "manifest.json").read_text())
+
+    (found,) = decoded(FIXTURES / folder, manifest[name], ".pb")
+
+    assert [(document.id, document.url, document.text) for document in found.documents] == documents

@@ -192,6 +192,35 @@ def test_one_window_that_does_not_fit_is_the_caller_s_failure() -> None:
     runner.close()
 
 
+def test_another_output_of_the_model_has_the_same_ways_back() -> None:
+    model = Summing(tokens_max=20)
+    runner = Runner(model, device=CPU, workers=1)
+
+    def tokens(windows: Sequence[Ids]) -> Tensor:
+        return torch.from_numpy(np.concatenate(windows)) * model(windows).isfinite().all()
+
+    assert runner.guarded(_windows(40), tokens).tolist() == np.concatenate(_windows(40)).tolist()
+    assert runner.counts.packs_halved > 0
+    runner.close()
+
+
+def test_another_output_goes_on_where_the_model_went_from_a_lost_device() -> None:
+    model = Summing(broken_on="meta")
+    runner = Runner(model, device=torch.device("meta"), workers=1)
+
+    rows = runner.guarded(_windows(5), lambda windows: 2 * model(windows))
+
+    assert rows[:, 0].tolist() == [2 * float(window.sum()) for window in _windows(5)]
+    assert (runner.counts.device_losses, runner.device) == (1, CPU)
+    runner.close()
+
+
+def test_token_states_are_those_of_the_model(encoder: Encoder) -> None:
+    windows = [np.arange(1, 1 + length) for length in (40, 7)]
+
+    assert torch.equal(encoder.states(windows, 6), encoder.model.states(windows, 6))
+
+
 def test_a_lost_device_is_left_for_the_cpu_once_and_counted() -> None:
     runner = Runner(Summing(broken_on="meta"), device=torch.device("meta"), workers=2, pack_tokens_max=4)
 

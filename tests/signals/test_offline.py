@@ -92,6 +92,7 @@ def test_parquet_and_csv_say_what_jsonl_says(tmp_path: Path, suffix: str) -> Non
         ('{"output": "a", "tool_calls": "many"}', "tool_calls must be"),
         ("[" * 100_000, "JSON"),
         ('{"id": ' + "9" * 5_000 + "}", "JSON beyond all measure"),
+        ('{"output": "a", "logprobs": [' + "9" * 400 + "]}", "each of logprobs must be a number"),
     ],
 )
 def test_a_bad_line_is_explained_with_its_number_and_its_neighbours_are_scored(
@@ -140,7 +141,6 @@ def test_documents_are_what_an_answer_cites_and_the_context_where_there_is_none(
     source = write(
         tmp_path / "in.jsonl",
         {"output": "Kettles last two years. Lids are covered [7]. Cables burn [9].", "documents": documents},
-        {"output": "Yes", "documents": [{"id": "no text"}]},
         {"output": "Yes", "documents": "a text"},
     )
     suite = load_suite(SuiteOptions(enabled=("context_novelty", "citations")))
@@ -151,8 +151,45 @@ def test_documents_are_what_an_answer_cites_and_the_context_where_there_is_none(
     (row,) = read(tmp_path / "out.jsonl")
     assert row["citation_missing_output"] == 0.5
     assert 0 < row["context_novelty_output"] < 0.5
-    assert [number for number, _ in bad] == [2, 3]
-    assert all("document" in problem for _, problem in bad)
+    assert bad == [(2, "documents must be a list of texts or objects")]
+
+
+def test_an_answer_cites_documents_by_their_names(tmp_path: Path) -> None:
+    documents = [
+        {"id": "kb-1", "title": "Warranty", "text": "Kettles last two years.", "score": 0.4},
+        {"id": "kb-2", "url": "https://shop.example/lids", "text": "Lids are covered.", "score": 1},
+        {"id": "kb-3"},
+    ]
+    answer = "Kettles last two years [Warranty]. Lids are covered (https://shop.example/lids). See [kb-3] and [kb-9]."
+    source = write(tmp_path / "in.jsonl", {"output": answer, "documents": documents})
+    suite = load_suite(SuiteOptions(enabled=("citations",)))
+
+    score_file(source, tmp_path / "out.jsonl", suite, print)
+
+    (row,) = read(tmp_path / "out.jsonl")
+    assert (row["citation_missing_output"], row["citation_unsupported_output"]) == (0.25, 0)
+    assert row["documents_unused_output"] == 0
+
+
+@pytest.mark.parametrize(
+    ("document", "reason"),
+    [
+        ({"score": 1}, "documents[1] must have a text, or at least an id, a title or a url"),
+        ({"text": ["a"]}, "documents[1].text must be text, not list"),
+        ({"text": "a", "title": {}}, "documents[1].title must be text, not dict"),
+        ({"text": "a", "url": True}, "documents[1].url must be text, not bool"),
+        ({"text": "a", "score": "near"}, "documents[1].score must be a number"),
+        ({"text": "a", "score": 10**400}, "documents[1].score must be a number"),
+        (7, "documents must be a list of texts or objects"),
+    ],
+)
+def test_a_document_of_another_shape_is_explained(tmp_path: Path, document: object, reason: str) -> None:
+    source = write(tmp_path / "in.jsonl", {"output": "Yes", "documents": ["fine", document]})
+    bad: list[tuple[int, str]] = []
+
+    score_file(source, tmp_path / "out.jsonl", HashSuite(), lambda number, problem: bad.append((number, problem)))
+
+    assert bad == [(1, reason)]
 
 
 def test_a_run_that_breaks_leaves_no_output_behind(tmp_path: Path) -> None:

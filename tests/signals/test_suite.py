@@ -58,6 +58,7 @@ def test_the_default_suite_has_the_documented_columns(suite: Suite) -> None:
         "citation_missing_output",
         "citation_unsupported_output",
         "unsupported_claims_output",
+        "documents_unused_output",
         "degeneration_output",
         "injection_input",
         "context_injection_input",
