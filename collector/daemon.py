@@ -326,9 +326,8 @@ class Daemon:
                     self.exporter.add("assay_otlp_refused_total", count, reason=str(status))
             self.exporter.set("assay_source_healthy", self.source.healthy)
             self.exporter.set("assay_chain_healthy", self.pipeline.chain_up)
-            opened = len(self.pipeline.intake.opened)
             ready = self.pipeline.intake.ready and self.source.healthy
-            self.health.set("partitions", ready, _told(opened, self.pipeline.intake.refused, ready=ready))
+            self.health.set("partitions", ready, self.pipeline.intake.told(ready=ready))
             self.health.set("chain", self.pipeline.chain_up, self.pipeline.trouble or self.config.chain_url)
         if self.server is not None:
             self.health.set("store", self.server.healthy, self.server.detail)
@@ -380,13 +379,6 @@ def settle_heap() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(GARBAGE_OBJECTS, 20, 50)
-
-
-def _told(opened: int, refused: int, *, ready: bool) -> str:
-    """The state of the partitions, for a person."""
-    if refused:
-        return f"{opened} open, {refused} cannot be opened: the log says why"
-    return f"{opened} open" if ready else "none assigned, or the source is away"
 
 
 def _load_suite(config: Config) -> ScoringSuite:

@@ -111,6 +111,12 @@ class Intake:
         """Partitions that could not be opened when it was last tried; the log says why."""
         return len(self._refused)
 
+    def told(self, *, ready: bool) -> str:
+        """The state of the partitions, for a person."""
+        if self.refused:
+            return f"{len(self.opened)} open, {self.refused} cannot be opened: the log says why"
+        return f"{len(self.opened)} open" if ready else "none assigned, or the source is away"
+
     @property
     def ready(self) -> bool:
         """Every assigned partition was opened."""

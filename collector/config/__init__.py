@@ -3,6 +3,7 @@
 from collector.config.base import ConfigError, Secret
 from collector.config.judging import BaselineConfig, CascadeConfig, DriftConfig, OverloadConfig, SignalsConfig
 from collector.config.load import load_config
+from collector.config.origin import KafkaConfig, OtlpConfig, ReplayConfig, SaslConfig, SourceConfig, TlsConfig
 from collector.config.sections import (
     AccessConfig,
     AlertmanagerConfig,
@@ -11,17 +12,11 @@ from collector.config.sections import (
     EvaluationsConfig,
     EvidenceConfig,
     JoinConfig,
-    KafkaConfig,
     LimitsConfig,
     MetricsConfig,
-    OtlpConfig,
-    ReplayConfig,
-    SaslConfig,
-    SourceConfig,
     SqlConfig,
     StoreConfig,
     TelemetryConfig,
-    TlsConfig,
 )
 from collector.config.snippets import SnippetsConfig
 

@@ -183,7 +183,7 @@ def test_an_outage_of_the_store_loses_nothing(log, monkeypatch):
     assert running.chain_up
 
 
-def test_a_partition_that_cannot_be_opened_is_told_once_and_opened_when_it_can(log, monkeypatch, caplog):
+def test_each_partition_that_cannot_be_opened_is_told_once_and_opened_when_it_can(log, monkeypatch, caplog):
     chain = Chain(MemoryStore())
     head, left = chain.head, [4]
 
@@ -202,9 +202,9 @@ def test_a_partition_that_cannot_be_opened_is_told_once_and_opened_when_it_can(l
     running.drain()
 
     assert running.join(10)
-    assert [record.getMessage().partition(",")[0] for record in caplog.records if record.levelname == "WARNING"] == [
-        "cannot open otlp_spans/0"
-    ]
+    told = [record.getMessage().partition(",")[0] for record in caplog.records if record.levelname == "WARNING"]
+    assert "cannot open otlp_spans/0" in told
+    assert len(told) == len(set(told))
 
 
 def test_a_stage_that_breaks_its_promise_stops_everything_before_the_chain_moves(log):
