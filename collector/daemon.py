@@ -9,12 +9,14 @@ import os
 import platform
 import shutil
 import socket
+import tempfile
 import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from collector.about import own_version
 from collector.announcer import FILE, Announcer
@@ -129,6 +131,7 @@ class Daemon:
         config = self.config
         scores, serves = config.role in ("all", "score"), config.role in ("all", "serve")
         config.data.mkdir(parents=True, exist_ok=True)
+        _allow_temporary_files(config.data)
         if config.export.telemetry.endpoint is not None:
             self._send_own()
         for condition in ("chain", *(("models", "partitions") * scores), *(("store",) * serves)):
@@ -379,6 +382,14 @@ def settle_heap() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(GARBAGE_OBJECTS, 20, 50)
+
+
+def _allow_temporary_files(data: Path) -> None:
+    """Where the root is read-only and nobody has given a /tmp, libraries may use what is ours."""
+    try:
+        tempfile.gettempdir()
+    except FileNotFoundError:
+        tempfile.tempdir = str(data.absolute())
 
 
 def _load_suite(config: Config) -> ScoringSuite:

@@ -237,12 +237,27 @@ def _plain(value: Any) -> Any:
             return value.hex()
         case datetime() | date() | time():
             return value.isoformat()
+        case pa.MonthDayNano():
+            return _interval(value)
         case list() | tuple():
             return [_plain(item) for item in value]
         case dict():
             return {str(key): _plain(item) for key, item in value.items()}
         case _:
             return str(value)
+
+
+def _interval(value: pa.MonthDayNano) -> str:
+    """As DuckDB shows it: `1 month 3 days 22:00:49.76`."""
+    numbers = ((value.months, "month"), (value.days, "day"))
+    parts = [f"{number} {unit}{'s' * (abs(number) != 1)}" for number, unit in numbers if number]
+    hours, rest = divmod(abs(value.nanoseconds) // 1_000, 3_600 * 10**6)
+    minutes, rest = divmod(rest, 60 * 10**6)
+    if value.nanoseconds or not parts:
+        fraction = f".{rest % 10**6:06}".rstrip("0").rstrip(".")
+        sign = "-" if value.nanoseconds < 0 else ""
+        parts.append(f"{sign}{hours:02}:{minutes:02}:{rest // 10**6:02}{fraction}")
+    return " ".join(parts)
 
 
 def _cell(value: Any) -> Any:

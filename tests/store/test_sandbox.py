@@ -246,6 +246,16 @@ def test_the_formats_say_the_same(world):
     assert len(table) == 2 + 3
 
 
+@pytest.mark.parametrize(
+    "said", ["3 days 22:00:49.76", "1 month 1 day", "-00:00:01.5", "2 months 00:00:01", "00:00:00", "25:00:00"]
+)
+def test_an_interval_reads_as_duckdb_shows_it(world, said):
+    answer = ask(world, f"SELECT INTERVAL '{said}' AS i, (INTERVAL '{said}')::VARCHAR AS shown")
+
+    (row,) = json.loads(answer.body)
+    assert row["i"] == row["shown"] == said
+
+
 def test_calls_are_read_from_the_chain(world):
     _, chain, _ = world
 
