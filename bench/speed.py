@@ -37,7 +37,7 @@ from bench.measures import DATA, read_set
 from signals.cascade import CascadeOptions
 from signals.detoxify import DetoxifyModel, import_checkpoint
 from signals.runtime.runner import Runner
-from signals.runtime.tokens import Windower
+from signals.runtime.tokens import Windower, joined
 from signals.runtime.weights import encoder_directory
 from signals.suite import Suite, SuiteOptions, load_suite
 from signals.types import Exchange
@@ -139,7 +139,7 @@ def operations(lengths: Sequence[int], *, hidden: int, layers: int) -> float:
 def forward_rate(runner: Runner, windows: Sequence[Any], *, hidden: int, layers: int) -> float:
     """Operations a second over the windows."""
     needed = operations([len(ids) for ids in windows], hidden=hidden, layers=layers)
-    return needed / cpu_seconds(lambda: runner.run(windows))
+    return needed / cpu_seconds(lambda: runner.encode(*joined(windows)))
 
 
 class Rates:

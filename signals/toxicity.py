@@ -51,7 +51,7 @@ class ToxicityHead:
         if self._layers.shape != (len(TAPS), DIMENSIONS):
             raise WeightsError(f"{weights.name} has vectors of another length than the encoder's")
         self._encoder = encoder
-        version, short = f"head-{self.facts['version']}-{encoder.version.rsplit('-', 1)[1]}", self.facts["sha256"][:8]
+        version, short = f"head-{self.facts['version']}-{encoder.arithmetic}", self.facts["sha256"][:8]
         self.specs = tuple(ScoreSpec(signal="toxicity", side=side, version=version, weights=short) for side in Side)
 
     def score(self, batch: Batch) -> tuple[ScoreColumn, ...]:

@@ -13,7 +13,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from signals.runtime.tokens import OVERLAP_TOKENS, WINDOW_TOKENS_MAX, Ids, readable
+from signals.runtime.tokens import OVERLAP_TOKENS, WINDOW_TOKENS_MAX, Ids, Lengths, joined, readable
 from signals.runtime.weights import encoder_directory
 from signals.types import Floats
 
@@ -21,9 +21,9 @@ TOKENS_MAX = 16_384  # of a longer text the first are read
 
 
 class TokenModel(Protocol):
-    """What gives hidden states: a packed BERT."""
+    """What gives hidden states: a BERT."""
 
-    def states(self, windows: list[Ids], layer: int) -> Tensor: ...
+    def states(self, ids: Ids, lengths: Lengths, layer: int) -> Tensor: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +47,7 @@ def token_states(model: TokenModel, text: str, layer: int) -> States:
     rows = []
     for start in starts:
         window = ids[start : start + content]
-        states = model.states([np.array([first, *window, last], dtype=np.int64)], layer)[1:-1]
+        states = model.states(*joined([np.array([first, *window, last], dtype=np.int64)]), layer)[1:-1]
         skipped = OVERLAP_TOKENS // 2 if start else 0
         kept = len(window) if start + content >= len(ids) else content - OVERLAP_TOKENS // 2
         rows.append(torch.nn.functional.normalize(states[skipped:kept], dim=1).cpu().numpy())

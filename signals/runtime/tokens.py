@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy.typing as npt
 from tokenizers import Tokenizer
 
 Ids = npt.NDArray[np.int64]
+Lengths = npt.NDArray[np.int64]
 
 WINDOW_TOKENS_MAX = 256  # MiniLM was trained with this length
 OVERLAP_TOKENS = 32
@@ -55,6 +57,21 @@ class Windower:
             for start in (chosen * self._stride).tolist()
         )
         return Windows(ids=windows, skipped=count - len(chosen))
+
+
+def joined(windows: Sequence[Ids]) -> tuple[Ids, Lengths]:
+    """Windows end to end and the length of each: what a backend reads."""
+    ids = np.concatenate(windows) if windows else np.zeros(0, dtype=np.int64)
+    return ids, np.array([len(window) for window in windows], dtype=np.int64)
+
+
+def runs(ids: Ids, lengths: Lengths) -> Iterator[Ids]:
+    """Neighbours of equal length as one array each, shape (windows, length), or more axes where ids are rows."""
+    at = 0
+    for length, run in groupby(lengths.tolist()):
+        count = len(list(run))
+        yield ids[at : at + count * length].reshape(count, length, *ids.shape[1:])
+        at += count * length
 
 
 def readable(text: str) -> str:
