@@ -88,9 +88,15 @@ def main() -> None:
         for at in range(0, len(ordered), size):
             by_hand.predict(ordered[at : at + size])
 
+    words = Windower(folder / "tokenizer.json").vocabulary  # the same for all of them
+
+    def anew(work: Callable[[], object]) -> Callable[[], object]:
+        """``work`` on texts that no turn before it has cut."""
+        return lambda: (words.forget(), work())
+
     rows: list[tuple[str, int, int, int, Callable[[], object], Callable[[int], None]]] = [
-        ("MiniLM", 256, 384, 6, lambda: encoder.encode(texts), lambda size: by_hand.encode(ordered, size)),
-        ("BERT base", 512, 768, 12, lambda: model.predict(texts), predict),
+        ("MiniLM", 256, 384, 6, anew(lambda: encoder.encode(texts)), lambda size: by_hand.encode(ordered, size)),
+        ("BERT base", 512, 768, 12, anew(lambda: model.predict(texts)), predict),
     ]
     for label, window, hidden, layers, ours, theirs in rows:
         cut = Windower(folder / "tokenizer.json", window_tokens=window)
@@ -98,7 +104,7 @@ def main() -> None:
         tokens, seconds = sum(lengths), best(ours)
         shipped = min(best(lambda size=size, theirs=theirs: theirs(size)) for size in BATCH_SIZES)
         share = operations(lengths, hidden=hidden, layers=layers) / seconds / limit
-        tokenising = best(lambda cut=cut: cut(texts)) / seconds
+        tokenising = best(anew(lambda cut=cut: cut(texts))) / seconds
         print(
             f"| {label} | {tokens / seconds:,.0f} | {tokens / shipped:,.0f} | {shipped / seconds:.1f} "
             f"| {share:.0%} | {tokenising:.0%} |"

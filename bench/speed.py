@@ -170,6 +170,7 @@ def main() -> None:
         full = load_suite(SuiteOptions(device="cpu", workers=1, detoxify=folder))
         cascade = load_suite(SuiteOptions(device="cpu", workers=1, detoxify=folder, cascade=CascadeOptions()))
         second = DetoxifyModel(folder, device="cpu", workers=1, cache_bytes_max=0)
+    words = Windower(encoder_directory() / "tokenizer.json").vocabulary
     warm, *turns = _cut(exchanges(args.calls + 4), args.calls)
     rates = Rates(suite, second)
     for side in (suite, full, cascade):
@@ -181,6 +182,7 @@ def main() -> None:
     counts: dict[str, int] = {}
 
     def score(side: Suite, batch: list[Exchange]) -> float:
+        words.forget()  # the suites share it, and each is to cut its texts
         start = time.process_time()
         scores = side.score(batch)
         seconds = time.process_time() - start

@@ -38,7 +38,8 @@ from signals.groundedness.context_novelty import novelty_of
 from signals.groundedness.reading import Reading, Sentence, contextless, read, read_answer
 from signals.runtime.device import choose_device, choose_dtype, cores
 from signals.runtime.runner import Runner
-from signals.runtime.tokens import Ids, Lengths, joined, readable, runs
+from signals.runtime.tokens import Ids, Lengths, joined, runs
+from signals.runtime.vocabulary import readable
 from signals.runtime.weights import WeightsError, file_sha256
 from signals.types import Abstention, Embeddings, Exchange, Floats, ScoreColumn, ScoreSpec, Side
 

@@ -26,7 +26,12 @@ BACKENDS = ("torch", "openvino")
 MARGIN = 1.25  # times as fast, before the default is left: a choice that flips between two starts parts the baselines
 PARITY_MIN = 0.9999  # cosine of every row to float32
 ROUNDS = 3  # the candidates take turns; the least of each counts
-PACKS = ((140, 132), (68, 66, 63, 60), tuple(range(34, 26, -1)), (20, 19, 18, 17, 16, 16, 15, 15, 14, 14, 13, 13, 12, 12, 11))
+PACKS = (
+    (140, 132),
+    (68, 66, 63, 60),
+    tuple(range(34, 26, -1)),
+    (20, 19, 18, 17, 16, 16, 15, 15, 14, 14, 13, 13, 12, 12, 11),
+)
 """Tokens of the windows: small packs of the kinds that a sorted batch is cut into."""
 
 TEXT = (

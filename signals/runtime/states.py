@@ -13,7 +13,8 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from signals.runtime.tokens import OVERLAP_TOKENS, WINDOW_TOKENS_MAX, Ids, Lengths, joined, readable
+from signals.runtime.tokens import OVERLAP_TOKENS, WINDOW_TOKENS_MAX, Ids, Lengths, joined
+from signals.runtime.vocabulary import load_tokenizer, readable
 from signals.runtime.weights import encoder_directory
 from signals.types import Floats
 
@@ -56,7 +57,4 @@ def token_states(model: TokenModel, text: str, layer: int) -> States:
 
 @cache
 def _tokenizer(file: Path) -> Tokenizer:
-    tokenizer = Tokenizer.from_file(str(file))
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    return tokenizer
+    return load_tokenizer(file)

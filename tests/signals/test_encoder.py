@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from signals.encoder import DIMENSIONS, Encoder
 from signals.runtime.device import choose_dtype, cores, cpu_multiplies_bf16
 from signals.runtime.lru import Lru
-from signals.runtime.tokens import WINDOW_TOKENS_MAX, WINDOWS_MAX, Windower, readable
+from signals.runtime.tokens import WINDOW_TOKENS_MAX, WINDOWS_MAX, Windower
+from signals.runtime.vocabulary import readable
 from signals.runtime.weights import encoder_directory
 from tests.signals.texts import LANGUAGES, ODD, any_text
 
