@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as nn
 from torch import Tensor
 
+from signals.runtime.graphs import Graphs
 from signals.runtime.layout import Layout, positions, staged
 from signals.runtime.linear import linears
 from signals.runtime.tokens import Ids, Lengths
@@ -92,6 +93,8 @@ class PackedBert:
         self._means = means_in_runs
         self._master = {name: tensor.to(dtype) for name, tensor in folded(weights).items()}
         self._weights = self._master
+        self.words, self._places = len(self._master["words"]), len(self._master["positions"])
+        self._graphs: Graphs | None = None
         self._layers = sum(name.endswith(".qkv.weight") for name in self._master)
         self.device = torch.device("cpu")
         self._linear = linears({}, self.device)
@@ -103,9 +106,16 @@ class PackedBert:
         self._linear = linears(self._weights, device)
         on_gpu = device.type == "cuda"
         self._means = means_of_segments if on_gpu else means_in_runs
-        self._attend = attend_varlen if on_gpu and self._varlen_agrees() else attend_in_runs
+        fused = on_gpu and self._varlen_agrees()
+        self._attend = attend_varlen if fused else attend_in_runs
+        self._graphs = Graphs(self, length_max=self._places) if fused else None
 
     def encode(self, ids: Ids, lengths: Lengths) -> Tensor:
+        replayed = self._graphs.encode(ids, lengths) if self._graphs is not None else None
+        return self.plain(ids, lengths) if replayed is None else replayed
+
+    def plain(self, ids: Ids, lengths: Lengths) -> Tensor:
+        """What ``encode`` gives, kernel by kernel."""
         with torch.inference_mode():
             return self.pooled(*self.inputs(ids, lengths), Layout.of(lengths, self.device))
 
