@@ -142,9 +142,13 @@ class Graphs:
         except RuntimeError:  # what cannot be recorded, out of memory included
             return None
         unit, expected = (torch.nn.functional.normalize(rows, dim=-1) for rows in (replayed, plain))
-        if (unit * expected).sum(-1).min() < PARITY_MIN:
+        exact = bool((unit * expected).sum(-1).min() >= PARITY_MIN)  # false for what is no number
+        if not exact:
             return None
-        ways = (lambda: frame.encode(self._model, ids, lengths), lambda: self._model.plain(ids, lengths))
+        ways: tuple[Work, Work] = (
+            lambda: frame.encode(self._model, ids, lengths),
+            lambda: self._model.plain(ids, lengths),
+        )
         seconds = [float("inf"), float("inf")]
         for _ in range(TURNS):
             for at, way in enumerate(ways):
