@@ -23,6 +23,7 @@ import torch
 from bench.speed import exchanges, full_size_model, operations, texts_of
 from signals.detoxify import DetoxifyModel
 from signals.encoder import Encoder
+from signals.runtime.bert import PackedBert
 from signals.runtime.device import cores
 from signals.runtime.tokens import Windower
 from signals.runtime.weights import WeightsError, encoder_directory
@@ -111,7 +112,9 @@ def main() -> None:
         )
     halved = encoder.runner.counts.packs_halved + model.runner.counts.packs_halved
     lost = encoder.runner.counts.device_losses + model.runner.counts.device_losses
-    print(f"\npacks halved {halved}, devices lost {lost}")
+    graphs = encoder.model.graphs if isinstance(encoder.model, PackedBert) else None
+    frames = [frame.tokens for frame in graphs.frames] if graphs is not None else []
+    print(f"\npacks halved {halved}, devices lost {lost}, MiniLM's recorded frames (tokens) {frames}")
 
 
 if __name__ == "__main__":

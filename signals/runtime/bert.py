@@ -94,24 +94,26 @@ class PackedBert:
         self._master = {name: tensor.to(dtype) for name, tensor in folded(weights).items()}
         self._weights = self._master
         self.words, self._places = len(self._master["words"]), len(self._master["positions"])
-        self._graphs: Graphs | None = None
+        self.graphs: Graphs | None = None  # what is recorded for small packs, on a GPU
         self._layers = sum(name.endswith(".qkv.weight") for name in self._master)
         self.device = torch.device("cpu")
         self._linear = linears({}, self.device)
 
     def to(self, device: torch.device) -> None:
         """Work on ``device`` from now on; the CPU keeps a copy, so this also recovers from a lost GPU."""
-        self._weights = {name: tensor.to(device) for name, tensor in self._master.items()}
-        self.device = device
-        self._linear = linears(self._weights, device)
-        on_gpu = device.type == "cuda"
-        self._means = means_of_segments if on_gpu else means_in_runs
-        fused = on_gpu and self._varlen_agrees()
-        self._attend = attend_varlen if fused else attend_in_runs
-        self._graphs = Graphs(self, length_max=self._places) if fused else None
+        weights = {name: tensor.to(device) for name, tensor in self._master.items()}
+        self.graphs, self._attend, self._means = None, attend_in_runs, means_in_runs
+        self._weights, self._linear = weights, linears(weights, device)
+        self.device = device  # last: who sees the new device finds everything on it
+        if device.type == "cuda":
+            self._means = means_of_segments
+            if self._varlen_agrees():
+                self._attend = attend_varlen
+                self.graphs = Graphs(self, length_max=self._places)
 
     def encode(self, ids: Ids, lengths: Lengths) -> Tensor:
-        replayed = self._graphs.encode(ids, lengths) if self._graphs is not None else None
+        graphs = self.graphs
+        replayed = graphs.encode(ids, lengths) if graphs is not None else None
         return self.plain(ids, lengths) if replayed is None else replayed
 
     def plain(self, ids: Ids, lengths: Lengths) -> Tensor:

@@ -149,4 +149,6 @@ def test_what_cannot_be_recorded_is_refused(model: ByStarts) -> None:
 def test_an_encoder_on_a_cpu_has_no_frames() -> None:
     model = ByStarts()
 
-    assert model._graphs is None
+    model.to(CPU)
+
+    assert model.graphs is None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 import torch
@@ -76,6 +78,36 @@ def test_a_lost_device_is_left_for_the_cpu_once_and_counted() -> None:
     assert rows[:, 0].tolist() == [float(window.sum()) for window in _windows(40)]
     assert runner.counts.device_losses == 1
     assert runner.device == CPU
+    runner.close()
+
+
+class Meeting(Summing):
+    """A model on a device of its own where a pack waits until the next one has come, too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.most = 0
+        self._inside, self._lock, self._door = 0, threading.Lock(), threading.Barrier(2)
+
+    def encode(self, ids: Ids, lengths: Lengths) -> Tensor:
+        with self._lock:
+            self._inside += 1
+            self.most = max(self.most, self._inside)
+        self._door.wait(timeout=30)
+        with self._lock:
+            self._inside -= 1
+        return super().encode(ids, lengths)
+
+
+def test_on_a_device_one_pack_is_staged_while_another_computes_and_no_more() -> None:
+    model = Meeting()
+    runner = Runner(model, device=torch.device("meta"), workers=8, pack_tokens_max=4)
+    windows = [np.full(4, number, dtype=np.int64) for number in range(16)]
+
+    rows = runner.encode(*joined(windows))
+
+    assert rows[:, 0].tolist() == [4.0 * number for number in range(16)]
+    assert model.most == 2
     runner.close()
 
 
