@@ -1,9 +1,13 @@
 """What share of the machine's limit the models reach on one core: python -m bench.limit
 
 The limit is the best rate of a product of bfloat16 (or, on a CPU without it, float32) matrices of the models' own
-shapes, in oneDNN's blocked order, measured in the same process before and after the models. Work is counted from the
-shapes: two operations a weight and token in the linear layers, and four a pair of tokens and hidden unit in attention.
-CPU time of one thread. BERT base, the architecture of Detoxify's models, has random weights, which cost the same.
+shapes, in oneDNN's blocked order, measured in the same process before each model and after the last. Work is counted
+from the shapes: two operations a weight and token in the linear layers, and four a pair of tokens and hidden unit in
+attention. CPU time of one thread. BERT base, the architecture of Detoxify's models, has random weights, which cost the
+same. Every backend that is installed takes its turn on the same packs, round by round.
+
+With ONEDNN_MAX_CPU_ISA=AVX512_CORE_BF16 in the environment both libraries do without AMX: a core then multiplies some
+ten times slower, and the share tells what everything but the product costs on such a machine.
 """
 
 from __future__ import annotations
@@ -11,7 +15,7 @@ from __future__ import annotations
 import argparse
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
@@ -19,9 +23,12 @@ import numpy as np
 import torch
 import transformers
 from safetensors.torch import load_file
+from torch import Tensor
 
-from signals.runtime.bert import PackedBert
-from signals.runtime.device import choose_dtype
+from signals.runtime.choice import Choice, Trunk, build
+from signals.runtime.device import DTYPES, choose_dtype
+from signals.runtime.openvino import available
+from signals.runtime.tokens import joined
 from signals.runtime.weights import encoder_directory
 
 SHAPES = ((384, 1152), (384, 1536), (1536, 384), (768, 2304), (768, 768), (768, 3072), (3072, 768))
@@ -65,18 +72,33 @@ def packs(longest: int) -> list[list[int]]:
     return found
 
 
-def rate(
-    model: PackedBert, config: transformers.BertConfig, lengths: list[list[int]], rounds: int
-) -> tuple[float, float]:
-    """(tokens, operations) a second."""
-    rng = np.random.default_rng(1)
-    windows = [[rng.integers(1_000, 30_000, length) for length in pack] for pack in lengths]
+def operations(lengths: list[list[int]], config: transformers.BertConfig) -> int:
+    """Of one pass over the packs."""
     hidden, layers = config.hidden_size, config.num_hidden_layers
     weights = layers * (4 * hidden**2 + 2 * hidden * config.intermediate_size)
-    every = [length for pack in lengths for length in pack]
-    operations = sum(2 * length * weights + 4 * length**2 * hidden * layers for length in every)
-    spent = cpu_seconds_min(lambda: [model(pack) for pack in windows], rounds)
-    return sum(every) / spent, operations / spent
+    return sum(2 * length * weights + 4 * length**2 * hidden * layers for pack in lengths for length in pack)
+
+
+def seconds(models: Mapping[str, Trunk], lengths: list[list[int]], rounds: int) -> dict[str, float]:
+    """The least CPU time of one pass for each model; they take turns."""
+    rng = np.random.default_rng(1)
+    packs = [joined([rng.integers(1_000, 30_000, length) for length in pack]) for pack in lengths]
+    spent = dict.fromkeys(models, float("inf"))
+    for _ in range(rounds):
+        for name, model in models.items():
+            spent[name] = min(spent[name], cpu_seconds_min(lambda m=model: [m.encode(*pack) for pack in packs], 1))
+    return spent
+
+
+def models(weights: Mapping[str, Tensor], config: transformers.BertConfig, precision: str) -> dict[str, Trunk]:
+    """The same weights in every backend."""
+    made = {}
+    for backend in ("torch", "openvino") if available() else ("torch",):
+        choice = Choice(backend=backend, precision=precision)
+        shape = {"heads": config.num_attention_heads, "taps": (config.num_hidden_layers,)}
+        made[choice.name] = build(choice, weights, **shape)
+        made[choice.name].to(CPU)
+    return made
 
 
 def main() -> None:
@@ -85,27 +107,34 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     dtype = choose_dtype(CPU, "auto")
+    precision = next(name for name, known in DTYPES.items() if known is dtype)
     directory = encoder_directory()
     minilm = transformers.BertConfig.from_json_file(str(directory / "config.json"))
     base = transformers.BertConfig()
-    models = {
-        "MiniLM-L6": (minilm, load_file(directory / "model.safetensors"), packs(256)),
-        "BERT base": (base, transformers.BertModel(base).state_dict(), packs(512)),
+    sides: dict[str, tuple[transformers.BertConfig, Callable[[], Mapping[str, Tensor]], list[list[int]]]] = {
+        "MiniLM-L6": (minilm, lambda: load_file(directory / "model.safetensors"), packs(256)),
+        "BERT base": (base, lambda: transformers.BertModel(base).state_dict(), packs(512)),
     }
-    before = limit(dtype, args.rounds)
-    found = {}
-    for name, (config, weights, lengths) in models.items():
-        heads, layers = config.num_attention_heads, config.num_hidden_layers
-        model = PackedBert(weights, heads=heads, taps=(layers,), dtype=dtype)
-        model.to(CPU)
-        found[name] = rate(model, config, lengths, args.rounds)
-    after = limit(dtype, args.rounds)
-    top = max(before, after)
-    print(f"{dtype}, one core: limit {before / 1e9:.0f} GFLOP/s before, {after / 1e9:.0f} after")
-    for name, (tokens, operations) in found.items():
-        print(
-            f"{name}: {tokens:,.0f} tokens/core-s, {operations / 1e9:.0f} GFLOP/s, {operations / top:.0%} of the limit"
-        )
+    found = []
+    tops = []
+
+    def look() -> None:
+        tops.append(limit(dtype, args.rounds))
+        print(f"{dtype}, one core: limit {tops[-1] / 1e9:.0f} GFLOP/s", flush=True)
+
+    for name, (config, weights, lengths) in sides.items():
+        look()
+        spent = seconds(models(weights(), config, precision), lengths, args.rounds)
+        tokens, needed = sum(map(sum, lengths)), operations(lengths, config)
+        for backend, least in spent.items():
+            found.append((f"{name}, {backend}", needed / least))
+            print(
+                f"{name}, {backend}: {tokens / least:,.0f} tokens/core-s, {needed / least / 1e9:.0f} GFLOP/s",
+                flush=True,
+            )
+    look()
+    for name, rate in found:
+        print(f"{name}: {rate / max(tops):.0%} of the limit")
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ from bench.measures import DATA, read_set
 from signals.cascade import CascadeOptions
 from signals.detoxify import DetoxifyModel, import_checkpoint
 from signals.runtime.runner import Runner
-from signals.runtime.tokens import Windower
+from signals.runtime.tokens import Windower, joined
 from signals.runtime.weights import encoder_directory
 from signals.suite import Suite, SuiteOptions, load_suite
 from signals.types import Exchange
@@ -139,7 +139,7 @@ def operations(lengths: Sequence[int], *, hidden: int, layers: int) -> float:
 def forward_rate(runner: Runner, windows: Sequence[Any], *, hidden: int, layers: int) -> float:
     """Operations a second over the windows."""
     needed = operations([len(ids) for ids in windows], hidden=hidden, layers=layers)
-    return needed / cpu_seconds(lambda: runner.run(windows))
+    return needed / cpu_seconds(lambda: runner.encode(*joined(windows)))
 
 
 class Rates:
@@ -170,6 +170,7 @@ def main() -> None:
         full = load_suite(SuiteOptions(device="cpu", workers=1, detoxify=folder))
         cascade = load_suite(SuiteOptions(device="cpu", workers=1, detoxify=folder, cascade=CascadeOptions()))
         second = DetoxifyModel(folder, device="cpu", workers=1, cache_bytes_max=0)
+    words = Windower(encoder_directory() / "tokenizer.json").vocabulary
     warm, *turns = _cut(exchanges(args.calls + 4), args.calls)
     rates = Rates(suite, second)
     for side in (suite, full, cascade):
@@ -181,6 +182,7 @@ def main() -> None:
     counts: dict[str, int] = {}
 
     def score(side: Suite, batch: list[Exchange]) -> float:
+        words.forget()  # the suites share it, and each is to cut its texts
         start = time.process_time()
         scores = side.score(batch)
         seconds = time.process_time() - start

@@ -400,12 +400,17 @@ def _load_suite(config: Config) -> ScoringSuite:
     options = SuiteOptions(
         enabled=config.signals.enabled,
         device=config.signals.device,
+        backend=config.signals.backend,
+        backend_file=config.data / "backend.json",
         workers=config.signals.workers,
         detoxify=config.signals.detoxify,
         nli=config.signals.nli,
         cascade=None if cascade is None else CascadeOptions(**cascade.model_dump()),
     )
     try:
-        return load_suite(options)
+        suite = load_suite(options)
     except SuiteError as error:
         raise ConfigError(f"signals: {error}") from error
+    if suite.runs_on:
+        log.info("models run on %s", suite.runs_on)
+    return suite

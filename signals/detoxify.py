@@ -16,7 +16,6 @@ import tempfile
 import warnings
 from collections.abc import Sequence
 from copy import deepcopy
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +26,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from signals.runtime.choice import choose
 from signals.runtime.classifier import PackedClassifier, packs
-from signals.runtime.device import choose_device, choose_dtype, cores
+from signals.runtime.device import DTYPES, cores
 from signals.runtime.lru import Lru
 from signals.runtime.runner import Runner
-from signals.runtime.tokens import Ids, Windower
+from signals.runtime.tokens import Ids, Lengths, Windower, joined, runs
 from signals.runtime.weights import WeightsError, file_sha256
 from signals.types import Floats
 
@@ -105,18 +105,17 @@ class DetoxifyModel:
         *,
         device: str = "auto",
         precision: str = "auto",
+        backend: str = "torch",
         workers: int = 0,
         pack_tokens_max: int = 0,
         cache_bytes_max: int = CACHE_BYTES_MAX,
     ) -> None:
         """Raises WeightsError where the folder is not what `assay import-detoxify` wrote."""
         manifest = _read_manifest(directory)
-        place = choose_device(device)
-        dtype = choose_dtype(place, precision)
+        choice = choose(device=device, backend=backend, precision=precision).choice
         self.labels: tuple[str, ...] = tuple(manifest["labels"])
         self.toxicity = self.labels.index(TOXICITY)
         self.weights: str = manifest["sha256"][FILES[0]][:8]
-        self.version = f"detoxify-{manifest['name']}-{'bf16' if dtype is torch.bfloat16 else 'fp32'}"
         model = _build(manifest["architecture"], directory / FILES[1])
         try:
             model.load_state_dict(load_file(directory / FILES[0]))
@@ -124,12 +123,15 @@ class DetoxifyModel:
             raise WeightsError(f"{directory} does not hold the weights its config asks for: {error}") from None
         window = manifest["window_tokens"]
         self._windower = Windower(directory / FILES[2], window_tokens=window, overlap_tokens=window // OVERLAP_RATIO)
+        workers = workers or cores()
+        self.version, classifier = f"detoxify-{manifest['name']}-{choice.precision}", None
+        if packs(model.config):  # other sums than the plain model's in the last digits: another version
+            self.version = f"detoxify-{manifest['name']}-packed-{choice.name}"
+            classifier = PackedClassifier(choice, model.state_dict(), model.config, streams=workers)
         self.runner = Runner(
-            PackedClassifier(model.state_dict(), model.config, dtype)
-            if packs(model.config)
-            else _Classifier(model, dtype),
-            device=place,
-            workers=workers or cores(),
+            classifier or _Classifier(model, DTYPES[choice.precision]),
+            device=torch.device(choice.device),
+            workers=workers,
             pack_tokens_max=pack_tokens_max,
         )
         self._cache = Lru(f"{self.version}-{self.weights}", cache_bytes_max)
@@ -141,7 +143,7 @@ class DetoxifyModel:
         missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
         if missing:
             cut = self._windower(list(missing.values()))
-            rows = self.runner.run([ids for windows in cut for ids in windows.ids])[:, : len(self.labels)]
+            rows = self.runner.encode(*joined([ids for windows in cut for ids in windows.ids]))[:, : len(self.labels)]
             starts = np.cumsum([0, *(len(windows.ids) for windows in cut)])[:-1]
             for key, row in zip(missing, np.maximum.reduceat(rows, starts), strict=True):
                 known[key] = row.copy()
@@ -165,11 +167,10 @@ class _Classifier:
         self._model = self._master if device.type == "cpu" else deepcopy(self._master).to(device)
         self.device = device
 
-    def __call__(self, windows: Sequence[Ids]) -> Tensor:
-        runs = [np.stack(list(run)) for _, run in groupby(windows, key=len)]
+    def encode(self, ids: Ids, lengths: Lengths) -> Tensor:
         with torch.inference_mode():
-            logits = [self._model(input_ids=torch.from_numpy(run).to(self.device)).logits for run in runs]
-            return torch.cat(logits).float().sigmoid()
+            packs = [torch.from_numpy(run).to(self.device) for run in runs(ids, lengths)]
+            return torch.cat([self._model(input_ids=run).logits for run in packs]).float().sigmoid()
 
 
 def _read_checkpoint(path: Path) -> tuple[dict[str, Any], list[str], dict[str, Tensor]]:

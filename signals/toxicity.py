@@ -59,7 +59,7 @@ class ToxicityHead:
         if self._layers.shape != (len(TAPS), DIMENSIONS):
             raise WeightsError(f"{weights.name} has vectors of another length than the encoder's")
         self._encoder = encoder
-        version = f"head-{self.facts['version']}-{encoder.version.rsplit('-', 1)[1]}-{VERSION}"
+        version = f"head-{self.facts['version']}-{encoder.arithmetic}-{VERSION}"
         short = self.facts["sha256"][:8]
         self.specs = tuple(ScoreSpec(signal="toxicity", side=side, version=version, weights=short) for side in Side)
 

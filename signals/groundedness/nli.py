@@ -22,7 +22,6 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +40,8 @@ from signals.groundedness.context_novelty import novelty_of
 from signals.groundedness.reading import Reading, Sentence, contextless, read
 from signals.runtime.device import choose_device, choose_dtype, cores
 from signals.runtime.runner import Runner
-from signals.runtime.tokens import Ids, readable
+from signals.runtime.tokens import Ids, Lengths, joined, runs
+from signals.runtime.vocabulary import readable
 from signals.runtime.weights import WeightsError, file_sha256
 from signals.types import Abstention, Embeddings, Exchange, Floats, ScoreColumn, ScoreSpec, Side
 
@@ -96,7 +96,7 @@ class Nli:
 
     def judge(self, pairs: Sequence[tuple[str, str]]) -> Floats:
         """How bad the second text of each pair is, given the first: shape (pairs,), 0..1."""
-        return self._runner.run([self._encoded(*pair) for pair in pairs]).reshape(-1)
+        return self._runner.encode(*joined([self._encoded(*pair) for pair in pairs])).reshape(-1)
 
     def embed(self, batch: Batch) -> tuple[Embeddings, ...]:  # noqa: ARG002 - it has no vectors
         return ()
@@ -173,10 +173,9 @@ class _Judge:
         self._model = self._master if device.type == "cpu" else deepcopy(self._master).to(device)
         self.device = device
 
-    def __call__(self, windows: Sequence[Ids]) -> Tensor:
-        runs = [torch.from_numpy(np.stack(list(run))).to(self.device) for _, run in groupby(windows, key=len)]
+    def encode(self, ids: Ids, lengths: Lengths) -> Tensor:
         with torch.inference_mode():
-            return torch.cat([self._judged(run) for run in runs])
+            return torch.cat([self._judged(torch.from_numpy(run).to(self.device)) for run in runs(ids, lengths)])
 
     def _judged(self, run: Tensor) -> Tensor:
         """Rows of tokens, (pairs, tokens, 3), to one probability a pair, (pairs, 1)."""

@@ -7,33 +7,19 @@ attention looks at windows: those of equal length, which the packer lays side by
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import groupby, islice
+from itertools import islice
 
 import numpy as np
 import torch
 import torch.nn.functional as nn
 from torch import Tensor
 
-from signals.runtime.tokens import Ids
+from signals.runtime.graphs import Graphs
+from signals.runtime.layout import Layout, positions, staged
+from signals.runtime.linear import linears
+from signals.runtime.tokens import Ids, Lengths
 
-Attention = Callable[[Tensor, Tensor, Tensor, "Layout"], Tensor]
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """Windows of a pack in order, as runs of (count, length), and where each starts among the token rows."""
-
-    runs: tuple[tuple[int, int], ...]
-    starts: Tensor  # int32, shape (windows + 1,), on the model's device
-    length_max: int
-
-    @classmethod
-    def of(cls, lengths: Sequence[int], device: torch.device) -> Layout:
-        runs = tuple((len(list(run)), length) for length, run in groupby(lengths))
-        starts = torch.zeros(len(lengths) + 1, dtype=torch.int32)
-        starts[1:] = torch.cumsum(torch.tensor(lengths, dtype=torch.int32), 0)
-        return cls(runs, _staged(starts, device), max(lengths))
+Attention = Callable[[Tensor, Tensor, Tensor, Layout], Tensor]
 
 
 def attend_in_runs(query: Tensor, key: Tensor, value: Tensor, layout: Layout) -> Tensor:
@@ -44,6 +30,8 @@ def attend_in_runs(query: Tensor, key: Tensor, value: Tensor, layout: Layout) ->
         q, k, v = (part[rows].view(count, length, *part.shape[1:]).transpose(1, 2) for part in (query, key, value))
         mixed.append(nn.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(0, 1))
         row = rows.stop
+    if row < layout.rows:
+        mixed.append(query.new_zeros(layout.rows - row, *query.shape[1:]))
     return mixed[0] if len(mixed) == 1 else torch.cat(mixed)
 
 
@@ -64,11 +52,26 @@ def attend_varlen(query: Tensor, key: Tensor, value: Tensor, layout: Layout) -> 
     return out
 
 
+def means_in_runs(hidden: Tensor, layout: Layout) -> Tensor:
+    """The mean row of each window, (windows, hidden) float32; one call per run of equal lengths."""
+    means, row = [], 0
+    for count, length in layout.runs:
+        rows = slice(row, row + count * length)
+        means.append(hidden[rows].float().view(count, length, -1).mean(1))
+        row = rows.stop
+    return torch.cat(means)
+
+
+def means_of_segments(hidden: Tensor, layout: Layout) -> Tensor:
+    """The same in one kernel, whatever the lengths; an empty window has no number (NaN)."""
+    return torch.segment_reduce(hidden.float(), "mean", lengths=layout.parts, unsafe=True)[:-1]
+
+
 class PackedBert:
-    """BERT weights on one device; called with windows it gives their mean-pooled hidden states at chosen layers.
+    """BERT weights on one device; ``encode`` gives the mean-pooled hidden states of windows at chosen layers.
 
     ``taps`` counts layers from 1 (0 is the embedding layer); the answer has shape (windows, taps, hidden), float32.
-    With ``pad``, RoBERTa's way of counting: positions start after the padding token's id, which itself is not counted.
+    With ``pad``, RoBERTa's way of counting positions.
     """
 
     def __init__(
@@ -87,75 +90,75 @@ class PackedBert:
         self._epsilon = epsilon
         self._pad = pad
         self._attend: Attention = attend_in_runs
-        self._master = {name: tensor.to(dtype) for name, tensor in _folded(weights).items()}
+        self._means = means_in_runs
+        self._master = {name: tensor.to(dtype) for name, tensor in folded(weights).items()}
         self._weights = self._master
+        self.words, self._places = len(self._master["words"]), len(self._master["positions"])
+        self.graphs: Graphs | None = None  # what is recorded for small packs, on a GPU
         self._layers = sum(name.endswith(".qkv.weight") for name in self._master)
-        self._blocked: dict[str, Tensor] = {}
         self.device = torch.device("cpu")
+        self._linear = linears({}, self.device)
 
     def to(self, device: torch.device) -> None:
         """Work on ``device`` from now on; the CPU keeps a copy, so this also recovers from a lost GPU."""
-        self._weights = {name: tensor.to(device) for name, tensor in self._master.items()}
-        self.device = device
-        self._blocked = _blocked(self._weights) if device.type == "cpu" and self.dtype is torch.bfloat16 else {}
-        self._attend = attend_in_runs
-        if device.type == "cuda" and self._varlen_agrees():
-            self._attend = attend_varlen
+        weights = {name: tensor.to(device) for name, tensor in self._master.items()}
+        self.graphs, self._attend, self._means = None, attend_in_runs, means_in_runs
+        self._weights, self._linear = weights, linears(weights, device)
+        self.device = device  # last: who sees the new device finds everything on it
+        if device.type == "cuda":
+            self._means = means_of_segments
+            if self._varlen_agrees():
+                self._attend = attend_varlen
+                self.graphs = Graphs(self, length_max=self._places)
 
-    def __call__(self, windows: Sequence[Ids]) -> Tensor:
+    def encode(self, ids: Ids, lengths: Lengths) -> Tensor:
+        graphs = self.graphs
+        replayed = graphs.encode(ids, lengths) if graphs is not None else None
+        return self.plain(ids, lengths) if replayed is None else replayed
+
+    def plain(self, ids: Ids, lengths: Lengths) -> Tensor:
+        """What ``encode`` gives, kernel by kernel."""
         with torch.inference_mode():
-            return self._forward(windows)
+            return self.pooled(*self.inputs(ids, lengths), Layout.of(lengths, self.device))
 
-    def _forward(self, windows: Sequence[Ids]) -> Tensor:
-        layout = Layout.of([len(window) for window in windows], self.device)
-        return torch.stack(
-            [_means(rows, layout) for layer, rows in enumerate(self._rows(windows, layout)) if layer in self.taps],
-            dim=1,
-        )
-
-    def states(self, windows: Sequence[Ids], layer: int) -> Tensor:
+    def states(self, ids: Ids, lengths: Lengths, layer: int) -> Tensor:
         """The hidden states of every token of the windows, end to end, after ``layer``: (tokens, hidden), float32."""
         with torch.inference_mode():
-            layout = Layout.of([len(window) for window in windows], self.device)
-            return next(islice(self._rows(windows, layout), layer, None)).float()
+            rows = self._rows(*self.inputs(ids, lengths), Layout.of(lengths, self.device))
+            return next(islice(rows, layer, None)).float()
 
-    def first_tokens(self, windows: Sequence[Ids]) -> Tensor:
+    def first_tokens(self, ids: Ids, lengths: Lengths) -> Tensor:
         """The last layer's hidden state of each window's first token: (windows, hidden), in the model's format."""
         with torch.inference_mode():
-            layout = Layout.of([len(window) for window in windows], self.device)
-            *_, last = self._rows(windows, layout)
+            layout = Layout.of(lengths, self.device)
+            *_, last = self._rows(*self.inputs(ids, lengths), layout)
             return last[layout.starts[:-1].long()]
 
-    def _rows(self, windows: Sequence[Ids], layout: Layout) -> Iterator[Tensor]:
+    def inputs(self, ids: Ids, lengths: Lengths) -> tuple[Tensor, Tensor]:
+        """Token ids and their positions on the device."""
+        return staged(ids, self.device), staged(positions(ids, lengths, self._pad), self.device)
+
+    def pooled(self, ids: Tensor, places: Tensor, layout: Layout) -> Tensor:
+        """What ``encode`` gives, from what lies on the device; the same kernels for every pack of one frame."""
+        rows = enumerate(self._rows(ids, places, layout))
+        return torch.stack([self._means(hidden, layout) for layer, hidden in rows if layer in self.taps], dim=1)
+
+    def _rows(self, ids: Tensor, places: Tensor, layout: Layout) -> Iterator[Tensor]:
         """Token rows after the embeddings and after each layer."""
-        ids = torch.cat([torch.from_numpy(window) for window in windows])
-        positions = torch.cat([self._positions(window) for window in windows])
-        weights = self._weights
-        hidden = weights["words"][_staged(ids, self.device)] + weights["positions"][_staged(positions, self.device)]
-        hidden = self._norm(hidden, "embeddings")
+        hidden = self._norm(self._weights["words"][ids] + self._weights["positions"][places], "embeddings")
         yield hidden
         for layer in range(self._layers):
             hidden = self._layer(hidden, f"{layer}", layout)
             yield hidden
 
-    def _positions(self, window: Ids) -> Tensor:
-        if self._pad is None:
-            return torch.arange(len(window))
-        counted = window != self._pad
-        return torch.from_numpy(np.cumsum(counted) * counted + self._pad)
-
     def _layer(self, hidden: Tensor, name: str, layout: Layout) -> Tensor:
         rows, width = hidden.shape
-        qkv = self._linear(hidden, f"{name}.qkv").view(rows, 3, self._heads, width // self._heads)
+        linear = self._linear
+        qkv = linear[f"{name}.qkv"].plain(hidden).view(rows, 3, self._heads, width // self._heads)
         mixed = self._attend(qkv[:, 0], qkv[:, 1], qkv[:, 2], layout).reshape(rows, width)
-        hidden = self._norm(hidden + self._linear(mixed, f"{name}.out"), f"{name}.attention")
-        grown = torch.ops.aten.gelu_(self._linear(hidden, f"{name}.up"))
-        return self._norm(hidden + self._linear(grown, f"{name}.down"), f"{name}.output")
-
-    def _linear(self, rows: Tensor, name: str) -> Tensor:
-        weight, bias = self._weights[f"{name}.weight"], self._weights[f"{name}.bias"]
-        blocked = self._blocked.get(name)
-        return nn.linear(rows, weight, bias) if blocked is None else _multiply(rows, blocked, bias)
+        hidden = self._norm(linear[f"{name}.out"].plus(mixed, hidden), f"{name}.attention")
+        grown = linear[f"{name}.up"].gelu(hidden)
+        return self._norm(linear[f"{name}.down"].plus(grown, hidden), f"{name}.output")
 
     def _norm(self, rows: Tensor, name: str) -> Tensor:
         weight = self._weights[f"{name}.norm.weight"]
@@ -165,7 +168,7 @@ class PackedBert:
         """Whether the fused kernel exists here and says what plain attention says, on a small pack."""
         if self.dtype == torch.float32:
             return False
-        layout = Layout.of([5, 5, 37, 256], self.device)
+        layout = Layout.of(np.array([5, 5, 37, 256]), self.device)
         width = int(self._master["words"].shape[1]) // self._heads
         shape = (3, int(layout.starts[-1]), self._heads, width)
         rows = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(self.device, self.dtype)
@@ -176,49 +179,7 @@ class PackedBert:
         return torch.allclose(fused, attend_in_runs(rows[0], rows[1], rows[2], layout), atol=3e-2)
 
 
-def _blocked(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The matrices of the linear layers in the blocks that oneDNN multiplies, so that no call arranges them again.
-
-    Empty where this torch has no such operation, or where it disagrees with the plain product.
-    """
-    linear = (".qkv.weight", ".out.weight", ".up.weight", ".down.weight")
-    found = {}
-    for name in (name.removesuffix(".weight") for name in weights if name.endswith(linear)):
-        weight, bias = weights[f"{name}.weight"], weights[f"{name}.bias"]
-        rows = torch.linspace(-1, 1, 3 * weight.shape[1], dtype=weight.dtype).view(3, -1)
-        try:
-            found[name] = torch.ops.mkldnn._reorder_linear_weight(weight)
-            answer = _multiply(rows, found[name], bias)
-        except (AttributeError, NotImplementedError, RuntimeError):
-            return {}
-        if not torch.allclose(answer, nn.linear(rows, weight, bias), rtol=2e-2, atol=2e-2):
-            return {}
-    return found
-
-
-def _multiply(rows: Tensor, blocked: Tensor, bias: Tensor) -> Tensor:
-    out = torch.ops.mkldnn._linear_pointwise(rows, blocked, bias, "none", [], "")
-    assert isinstance(out, Tensor)  # noqa: S101 - operations of torch.ops have no types
-    return out
-
-
-def _staged(tensor: Tensor, device: torch.device) -> Tensor:
-    """On ``device``; to a GPU from page-locked memory, so that the copy of a pack runs beside the one before it."""
-    if device.type != "cuda":
-        return tensor.to(device)
-    return tensor.pin_memory().to(device, non_blocking=True)
-
-
-def _means(hidden: Tensor, layout: Layout) -> Tensor:
-    means, row = [], 0
-    for count, length in layout.runs:
-        rows = slice(row, row + count * length)
-        means.append(hidden[rows].float().view(count, length, -1).mean(1))
-        row = rows.stop
-    return torch.cat(means)
-
-
-def _folded(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def folded(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Short names, query, key and value as one matrix, the constant token type added to the positions."""
     kind = weights["embeddings.token_type_embeddings.weight"][0]
     folded = {

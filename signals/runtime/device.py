@@ -9,6 +9,7 @@ import torch
 
 from signals.runtime.weights import WeightsError
 
+DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
@@ -29,7 +30,7 @@ def choose_dtype(device: torch.device, precision: str) -> torch.dtype:
         native = torch.cuda.is_bf16_supported() if device.type == "cuda" else cpu_multiplies_bf16()
         return torch.bfloat16 if native else torch.float32
     try:
-        return {"bf16": torch.bfloat16, "fp32": torch.float32}[precision]
+        return DTYPES[precision]
     except KeyError:
         raise WeightsError(f"precision must be auto, bf16 or fp32, not {precision!r}") from None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -14,7 +13,8 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from signals.runtime.tokens import OVERLAP_TOKENS, WINDOW_TOKENS_MAX, Ids, readable
+from signals.runtime.tokens import OVERLAP_TOKENS, WINDOW_TOKENS_MAX, Ids, Lengths, joined
+from signals.runtime.vocabulary import load_tokenizer, readable
 from signals.runtime.weights import encoder_directory
 from signals.types import Floats
 
@@ -22,9 +22,9 @@ TOKENS_MAX = 16_384  # of a longer text the first are read
 
 
 class TokenModel(Protocol):
-    """What gives hidden states: a packed BERT, or the encoder around it."""
+    """What gives hidden states: a BERT, or the encoder around it."""
 
-    def states(self, windows: Sequence[Ids], layer: int) -> Tensor: ...
+    def states(self, ids: Ids, lengths: Lengths, layer: int) -> Tensor: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +48,7 @@ def token_states(model: TokenModel, text: str, layer: int) -> States:
     rows = []
     for start in starts:
         window = ids[start : start + content]
-        states = model.states([np.array([first, *window, last], dtype=np.int64)], layer)[1:-1]
+        states = model.states(*joined([np.array([first, *window, last], dtype=np.int64)]), layer)[1:-1]
         skipped = OVERLAP_TOKENS // 2 if start else 0
         kept = len(window) if start + content >= len(ids) else content - OVERLAP_TOKENS // 2
         rows.append(torch.nn.functional.normalize(states[skipped:kept], dim=1).cpu().numpy())
@@ -57,7 +57,4 @@ def token_states(model: TokenModel, text: str, layer: int) -> States:
 
 @cache
 def _tokenizer(file: Path) -> Tokenizer:
-    tokenizer = Tokenizer.from_file(str(file))
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    return tokenizer
+    return load_tokenizer(file)

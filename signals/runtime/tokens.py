@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from tokenizers import Tokenizer
+
+from signals.runtime.vocabulary import load_tokenizer, vocabulary
 
 Ids = npt.NDArray[np.int64]
+Lengths = npt.NDArray[np.int64]
 
 WINDOW_TOKENS_MAX = 256  # MiniLM was trained with this length
 OVERLAP_TOKENS = 32
 WINDOWS_MAX = 64  # of one text, about 14,000 tokens; a longer text is probed by as many, spread over its whole length
-TEXT_CHARS_MAX = 1 << 20  # of a longer text the first and the last half of this many are read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,10 +34,9 @@ class Windower:
     def __init__(
         self, tokenizer: Path, *, window_tokens: int = WINDOW_TOKENS_MAX, overlap_tokens: int = OVERLAP_TOKENS
     ) -> None:
-        self._tokenizer = Tokenizer.from_file(str(tokenizer))
-        self._tokenizer.no_truncation()
-        self._tokenizer.no_padding()
-        around = self._tokenizer.encode("").ids  # what the file's own post-processor adds: [CLS] [SEP], <s> </s>
+        loaded = load_tokenizer(tokenizer)
+        self.vocabulary = vocabulary(loaded)
+        around = loaded.encode("").ids  # what the file's own post-processor adds: [CLS] [SEP], <s> </s>
         half = (len(around) + 1) // 2
         self._prefix = np.array(around[:half], dtype=np.int64)
         self._suffix = np.array(around[half:], dtype=np.int64)
@@ -43,11 +44,9 @@ class Windower:
         self._stride = self._content - overlap_tokens
 
     def __call__(self, texts: Sequence[str]) -> list[Windows]:
-        # one call a text: a batch call would start a thread pool of its own beside the workers
-        return [self._cut(self._tokenizer.encode(readable(text), add_special_tokens=False).ids) for text in texts]
+        return [self._cut(self.vocabulary.ids(text)) for text in texts]
 
-    def _cut(self, tokens: list[int]) -> Windows:
-        ids = np.array(tokens, dtype=np.int64)
+    def _cut(self, ids: Ids) -> Windows:
         count = max(1, -(-(len(ids) - self._content) // self._stride) + 1)
         chosen = np.unique(np.linspace(0, count - 1, min(count, WINDOWS_MAX)).round().astype(np.int64))
         windows = tuple(
@@ -57,12 +56,16 @@ class Windower:
         return Windows(ids=windows, skipped=count - len(chosen))
 
 
-def readable(text: str) -> str:
-    """``text`` within TEXT_CHARS_MAX and without lone surrogates, which no tokeniser takes."""
-    if len(text) > TEXT_CHARS_MAX:
-        text = text[: TEXT_CHARS_MAX // 2] + text[-TEXT_CHARS_MAX // 2 :]
-    try:
-        text.encode()
-    except UnicodeEncodeError:  # halves that belong together become one character, the others U+FFFD
-        text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return text
+def joined(windows: Sequence[Ids]) -> tuple[Ids, Lengths]:
+    """Windows end to end and the length of each: what a backend reads."""
+    ids = np.concatenate(windows) if windows else np.zeros(0, dtype=np.int64)
+    return ids, np.array([len(window) for window in windows], dtype=np.int64)
+
+
+def runs(ids: Ids, lengths: Lengths) -> Iterator[Ids]:
+    """Neighbours of equal length as one array each, shape (windows, length), or more axes where ids are rows."""
+    at = 0
+    for length, run in groupby(lengths.tolist()):
+        count = len(list(run))
+        yield ids[at : at + count * length].reshape(count, length, *ids.shape[1:])
+        at += count * length

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import pickle
 import types
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,15 @@ from tests.signals.texts import LANGUAGES, ODD
 TEXTS = [*LANGUAGES, "You are an idiot.", "short", "the quick brown fox jumps over the lazy dog " * 3, "a <pad> b"]
 
 
+BACKENDS = [
+    "torch",
+    pytest.param(
+        "openvino",
+        marks=pytest.mark.skipif(find_spec("openvino") is None, reason="the extra `openvino` is not installed"),
+    ),
+]
+
+
 @pytest.fixture(scope="module", params=sorted(KINDS))
 def imported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path, Path, Path]:
     home = tmp_path_factory.mktemp(request.param)
@@ -45,11 +55,12 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "imported"
 
 
-def test_the_folder_answers_as_the_package_does(imported: tuple[str, Path, Path, Path]) -> None:
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_the_folder_answers_as_the_package_does(imported: tuple[str, Path, Path, Path], backend: str) -> None:
     from detoxify import Detoxify
 
     kind, base, checkpoint, folder = imported
-    model = DetoxifyModel(folder, device="cpu", precision="fp32", workers=1)
+    model = DetoxifyModel(folder, device="cpu", precision="fp32", backend=backend, workers=1)
     reference = Detoxify(checkpoint=str(make_checkpoint(kind, base, checkpoint.with_name("local.ckpt"), str(base))))
 
     expected = [reference.predict(text) for text in TEXTS]
@@ -65,7 +76,8 @@ def test_half_precision_stays_near(imported: tuple[str, Path, Path, Path]) -> No
     half = DetoxifyModel(imported[3], device="cpu", precision="bf16", workers=1)
 
     assert np.abs(exact.predict(TEXTS) - half.predict(TEXTS)).max() < 2e-2
-    assert {exact.version.rsplit("-", 1)[1], half.version.rsplit("-", 1)[1]} == {"fp32", "bf16"}
+    assert exact.version.endswith("-packed-fp32")  # the plain model's numbers differ in the last digits
+    assert half.version.endswith("-packed-bf16")
 
 
 def test_company_and_memory_change_nothing(imported: tuple[str, Path, Path, Path]) -> None:
@@ -199,8 +211,8 @@ def test_a_packed_model_that_comes_back_from_a_device_answers_as_before(imported
     model = DetoxifyModel(imported[3], device="cpu", workers=1, cache_bytes_max=0)
     expected = model.predict(TEXTS)
 
-    model.runner._model.to(torch.device("meta"))
-    model.runner._model.to(torch.device("cpu"))
+    model.runner._backend.to(torch.device("meta"))
+    model.runner._backend.to(torch.device("cpu"))
 
-    assert isinstance(model.runner._model, PackedClassifier)
+    assert isinstance(model.runner._backend, PackedClassifier)
     assert (model.predict(TEXTS) == expected).all()

@@ -10,14 +10,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
 
 from signals.encoder import DIMENSIONS, Encoder
-from signals.runtime.bert import PackedBert
 from signals.runtime.device import choose_dtype, cores, cpu_multiplies_bf16
 from signals.runtime.lru import Lru
-from signals.runtime.runner import Runner
-from signals.runtime.tokens import WINDOW_TOKENS_MAX, WINDOWS_MAX, Ids, Windower, readable
+from signals.runtime.tokens import WINDOW_TOKENS_MAX, WINDOWS_MAX, Windower, joined
+from signals.runtime.vocabulary import readable
 from signals.runtime.weights import encoder_directory
 from tests.signals.texts import LANGUAGES, ODD, any_text
 
@@ -139,151 +137,13 @@ def test_memories_of_two_models_never_share_a_key() -> None:
     assert Lru("a", 1).key("text") != Lru("b", 1).key("text")
 
 
-class Summing:
-    """A model whose answer is the sum of a window's ids; it can run out of memory, or lose its device."""
-
-    def __init__(self, *, tokens_max: int = 10_000, broken_on: str = "") -> None:
-        self.device = CPU
-        self._tokens_max = tokens_max
-        self._broken_on = broken_on
-
-    def to(self, device: torch.device) -> None:
-        self.device = device
-
-    def __call__(self, windows: Sequence[Ids]) -> Tensor:
-        if self.device.type == self._broken_on:
-            raise RuntimeError("device lost")
-        if sum(map(len, windows)) > self._tokens_max:
-            raise torch.OutOfMemoryError
-        return torch.tensor([[float(window.sum())] for window in windows])
-
-
-def _windows(count: int) -> list[Ids]:
-    return [np.full(1 + number % 7, number, dtype=np.int64) for number in range(count)]
-
-
-@settings(max_examples=25, deadline=None)
-@given(st.integers(0, 40), st.integers(1, 3), st.integers(1, 50))
-def test_rows_come_back_in_order_whatever_the_packs(count: int, workers: int, pack_tokens_max: int) -> None:
-    runner = Runner(Summing(), device=CPU, workers=workers, pack_tokens_max=pack_tokens_max)
-
-    rows = runner.run(_windows(count))
-
-    assert rows.reshape(-1).tolist() == [float(window.sum()) for window in _windows(count)]
-    assert runner.counts.windows == count
-    runner.close()
-
-
-def test_out_of_memory_halves_the_pack_until_it_fits() -> None:
-    runner = Runner(Summing(tokens_max=20), device=CPU, workers=1)
-
-    rows = runner.run(_windows(40))
-
-    assert rows[:, 0].tolist() == [float(window.sum()) for window in _windows(40)]
-    assert runner.counts.packs_halved > 0
-    runner.close()
-
-
-def test_one_window_that_does_not_fit_is_the_caller_s_failure() -> None:
-    runner = Runner(Summing(tokens_max=3), device=CPU, workers=1)
-
-    with pytest.raises(torch.OutOfMemoryError):
-        runner.run(_windows(40))
-    runner.close()
-
-
-def test_another_output_of_the_model_has_the_same_ways_back() -> None:
-    model = Summing(tokens_max=20)
-    runner = Runner(model, device=CPU, workers=1)
-
-    def tokens(windows: Sequence[Ids]) -> Tensor:
-        return torch.from_numpy(np.concatenate(windows)) * model(windows).isfinite().all()
-
-    assert runner.guarded(_windows(40), tokens).tolist() == np.concatenate(_windows(40)).tolist()
-    assert runner.counts.packs_halved > 0
-    runner.close()
-
-
-def test_another_output_goes_on_where_the_model_went_from_a_lost_device() -> None:
-    model = Summing(broken_on="meta")
-    runner = Runner(model, device=torch.device("meta"), workers=1)
-
-    rows = runner.guarded(_windows(5), lambda windows: 2 * model(windows))
-
-    assert rows[:, 0].tolist() == [2 * float(window.sum()) for window in _windows(5)]
-    assert (runner.counts.device_losses, runner.device) == (1, CPU)
-    runner.close()
-
-
 def test_token_states_are_those_of_the_model(encoder: Encoder) -> None:
-    windows = [np.arange(1, 1 + length) for length in (40, 7)]
+    ids, lengths = joined([np.arange(1, 1 + length) for length in (40, 7)])
 
-    assert torch.equal(encoder.states(windows, 6), encoder.model.states(windows, 6))
-
-
-def test_a_lost_device_is_left_for_the_cpu_once_and_counted() -> None:
-    runner = Runner(Summing(broken_on="meta"), device=torch.device("meta"), workers=2, pack_tokens_max=4)
-
-    rows = runner.run(_windows(40))
-
-    assert rows[:, 0].tolist() == [float(window.sum()) for window in _windows(40)]
-    assert runner.counts.device_losses == 1
-    assert runner.device == CPU
-    runner.close()
-
-
-def test_a_failure_on_the_cpu_is_the_caller_s() -> None:
-    runner = Runner(Summing(broken_on="cpu"), device=CPU, workers=1)
-
-    with pytest.raises(RuntimeError, match="device lost"):
-        runner.run(_windows(3))
-    runner.close()
+    assert torch.equal(encoder.states(ids, lengths, 6), encoder.model.states(ids, lengths, 6))
 
 
 def test_the_number_format_follows_the_hardware_unless_it_is_fixed() -> None:
     assert choose_dtype(CPU, "auto") is (torch.bfloat16 if cpu_multiplies_bf16() else torch.float32)
     assert choose_dtype(CPU, "fp32") is torch.float32
     assert cores() >= 1
-
-
-def _small_bert(dtype: torch.dtype) -> PackedBert:
-    import transformers
-
-    torch.manual_seed(3)
-    shape = transformers.BertConfig(
-        vocab_size=50, hidden_size=64, num_hidden_layers=2, num_attention_heads=4, intermediate_size=128
-    )
-    return PackedBert(transformers.BertModel(shape).state_dict(), heads=4, taps=(1, 2), dtype=dtype)
-
-
-def test_matrices_arranged_ahead_of_the_calls_change_no_answer() -> None:
-    plain, arranged = _small_bert(torch.bfloat16), _small_bert(torch.bfloat16)
-    windows = [np.arange(1, 1 + length) for length in (40, 40, 17, 3)]
-
-    arranged.to(CPU)
-
-    assert torch.allclose(plain(windows), arranged(windows), atol=2e-2)
-    assert set(arranged._blocked) in (set(), {f"{n}.{part}" for n in "01" for part in ("qkv", "out", "up", "down")})
-
-
-def test_only_half_precision_on_a_cpu_arranges_its_matrices() -> None:
-    exact = _small_bert(torch.float32)
-
-    exact.to(CPU)
-
-    assert not exact._blocked
-
-
-def test_a_torch_without_the_operation_multiplies_plainly(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(torch.ops.mkldnn, "_reorder_linear_weight", raising=False)
-    monkeypatch.setattr(type(torch.ops.mkldnn), "__getattr__", _absent)
-    model = _small_bert(torch.bfloat16)
-
-    model.to(CPU)
-
-    assert not model._blocked
-    assert torch.isfinite(model([np.arange(1, 9)])).all()
-
-
-def _absent(namespace: object, name: str) -> object:
-    raise AttributeError(name)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from signals.encoder import Encoder
 from signals.groundedness.highlights import highlights
 from signals.runtime.states import token_states
+from signals.runtime.tokens import joined
 from tests.signals.texts import LANGUAGES, ODD
 
 CONTEXT = "The warranty of the kettle lasts two years. It covers the heating element and the lid."
@@ -60,7 +61,7 @@ def test_windows_give_every_token_one_state(encoder: Encoder, count: int) -> Non
 def test_states_are_those_that_the_encoder_means(encoder: Encoder) -> None:
     window = encoder._windower([CONTEXT])[0].ids[0]
 
-    rows = encoder.model.states([window], 6).mean(0).numpy()
+    rows = encoder.model.states(*joined([window]), 6).mean(0).numpy()
     vector = encoder.encode([CONTEXT]).windows[0]
 
     assert np.dot(rows / np.linalg.norm(rows), vector) > 0.999
