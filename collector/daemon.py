@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import gc
 import logging
-import math
 import os
 import platform
-import shutil
 import socket
 import tempfile
 import threading
@@ -32,10 +30,10 @@ from collector.export.web.health import Health
 from collector.export.web.server import MetricsServer, Page
 from collector.export.web.sql import sql_routes
 from collector.export.web.texts import Kept
+from collector.gauges import Gauges
 from collector.intake import Intake
 from collector.labels import Labels
 from collector.pipeline import Pipeline
-from collector.records import Partition
 from collector.rows import SuiteId
 from collector.scoring import Scorer
 from collector.serve import Server
@@ -45,7 +43,6 @@ from collector.snippets.shelf import Shelf, open_shelf
 from collector.snippets.writing import Writer
 from collector.source import DeadLetters, Source
 from collector.source.build import open_dead_letters, open_publisher, open_source
-from collector.source.otlp import OtlpSource
 from collector.store.desk import Desk
 from collector.store.evidence import Findings
 from collector.store.sandbox import MEDIA_TYPES
@@ -75,6 +72,7 @@ class Daemon:
     suite: ScoringSuite | None = None  # None: the shipped one, as the configuration says
     exporter: Exporter = field(init=False)
     health: Health = field(init=False)
+    gauges: Gauges = field(init=False)
     telemetry: Telemetry = field(init=False)  # the exporter, or what sends its numbers on as well
     source: Source | None = None
     pipeline: Pipeline | None = None
@@ -83,9 +81,6 @@ class Daemon:
     shelf: Shelf | None = None  # of snippets
     web: MetricsServer | None = None
     failure: BaseException | None = None
-    _totals: dict[str, float] = field(default_factory=dict)
-    _turned_away: dict[tuple[str, str], int] = field(default_factory=dict)
-    _lagging: frozenset[Partition] = frozenset()
     _stopping: threading.Event = field(default_factory=threading.Event)
     _closing: ExitStack = field(default_factory=ExitStack)  # what start opened, closed in reverse
 
@@ -96,6 +91,7 @@ class Daemon:
             series_max=self.config.metrics.series_max,
         )
         self.health = Health()
+        self.gauges = Gauges(self.exporter, self.health)
         self.telemetry = self.exporter
 
     def start(self) -> None:
@@ -306,72 +302,13 @@ class Daemon:
             self.server.finish()
 
     def _tell(self) -> None:
-        """Gauges and conditions that somebody has to look after."""
-        self._tell_room()
+        self.gauges.room(self.config.data)
         if self.web is not None:
-            self._tell_door("web", self.web.refused, self.web.stale)
-        if isinstance(self.source, OtlpSource):
-            self._tell_door("otlp", self.source.turned_away, self.source.stale)
+            self.gauges.door("web", self.web.refused, self.web.stale)
         if self.pipeline is not None and self.source is not None:
-            for place, count in self.pipeline.waiting.items():
-                self.exporter.set("assay_waiting_items", count, place=place)
-            self._tell_lag(self.source.lag())
-            self._tell_shedding(self.pipeline)
-            assembler = self.pipeline.intake.assembler
-            self._rise("assay_calls_settled_early_total", assembler.settled_early)
-            self._rise("assay_traces_forgotten_total", assembler.traces_evicted)
-            self._rise("assay_spans_unremembered_total", assembler.spans_unremembered)
-            self._rise("assay_events_without_span_total", assembler.unjoined_events)
-            self._rise("assay_labels_overflowed_total", self.pipeline.committer.labels.overflowed)
-            self.exporter.set("assay_partitions_assigned", len(self.pipeline.intake.opened))
-            if isinstance(self.source, OtlpSource):
-                for status, count in self.source.take_refused().items():
-                    self.exporter.add("assay_otlp_refused_total", count, reason=str(status))
-            self.exporter.set("assay_source_healthy", self.source.healthy)
-            self.exporter.set("assay_chain_healthy", self.pipeline.chain_up)
-            ready = self.pipeline.intake.ready and self.source.healthy
-            self.health.set("partitions", ready, self.pipeline.intake.told(ready=ready))
-            self.health.set("chain", self.pipeline.chain_up, self.pipeline.trouble or self.config.chain_url)
+            self.gauges.path(self.pipeline, self.source, self.config.chain_url)
         if self.server is not None:
             self.health.set("store", self.server.healthy, self.server.detail)
-
-    def _tell_room(self) -> None:
-        try:
-            disk = shutil.disk_usage(self.config.data)
-        except OSError:  # taken away under our feet: what needs it says so
-            free = size = math.nan
-        else:
-            free, size = disk.free, disk.total
-        self.exporter.set("assay_data_free_bytes", free)
-        self.exporter.set("assay_data_size_bytes", size)
-
-    def _tell_door(self, listener: str, refused: Mapping[str, int], stale: bool) -> None:
-        for reason, count in refused.items():
-            told = self._turned_away.get((listener, reason), 0)
-            if count > told:
-                self.exporter.add("assay_http_refused_total", count - told, listener=listener, reason=reason)
-            self._turned_away[listener, reason] = count
-        self.exporter.set("assay_web_config_stale", stale, listener=listener)
-
-    def _tell_lag(self, lag: Mapping[Partition, int]) -> None:
-        for partition in {*self._lagging, *lag}:
-            behind = lag.get(partition, math.nan)  # the partition of somebody else has no series here
-            self.exporter.set("assay_lag_records", behind, topic=partition.topic, partition=str(partition.number))
-        self._lagging = frozenset(lag)
-
-    def _tell_shedding(self, pipeline: Pipeline) -> None:
-        self.exporter.set("assay_lag_seconds", pipeline.lag_seconds)
-        shedding = pipeline.shedding
-        self.exporter.set("assay_shed_level", shedding.level if shedding else 0)
-        if shedding is not None:
-            for names, share in zip(pipeline.scorer.suite.shed_order, shedding.shares, strict=True):
-                for name in names:
-                    self.exporter.set("assay_shed_ratio", share, signal=name)
-
-    def _rise(self, metric: str, total: float) -> None:
-        """Somebody's running total, as a counter."""
-        self.exporter.add(metric, total - self._totals.get(metric, 0))
-        self._totals[metric] = total
 
 
 def settle_heap() -> None:

@@ -234,7 +234,7 @@ def test_the_level_and_what_it_leaves_out_are_metrics(tmp_path: Path) -> None:
     assert running.shedding is not None
     running.shedding.level = 2
 
-    told._tell_shedding(running)
+    told.gauges.path(running, running.intake.source, "memory")
 
     page = told.exporter.render()[0].decode()
     assert "assay_shed_level 2" in page
