@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from collector.chain import Chain
 from collector.delta import Delta, Footer, Stream, empty_embeddings
 from collector.labels import Labels
 from collector.records import Anchor, Content, Kind, LLMCall, Output, Partition, RawRecord, Rejected, RejectReason
@@ -90,3 +92,16 @@ def reject(offset: int) -> Rejected:
 
 def anchor(offset: int) -> Anchor:
     return Anchor(PARTITION, offset)
+
+
+def counted(chain: Chain) -> int:
+    """Calls that the chain holds."""
+    return sum(link.delta.calls.num_rows for stream in chain.streams() for link in chain.walk(stream))
+
+
+def eventually(condition: Callable[[], bool]) -> None:
+    """Wait for what threads do; fails after 20 s."""
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +21,7 @@ from collector.scoring import Scorer
 from collector.shedding import Shedding, positions
 from collector.telemetry import Silent
 from signals.types import Abstention
+from tests.core.build import counted, eventually
 from tests.fakes.otlp import FakeCall, traces
 from tests.fakes.source import FakeLog, FakeSource
 from tests.fakes.suite import HashSuite
@@ -96,17 +96,6 @@ def produce(log: FakeLog, calls: int) -> None:
     now = time.time()
     for number in range(calls):
         log.append(log.partitions[number % 2], traces([FakeCall(number=number, at=now)]), timestamp=now)
-
-
-def counted(chain: Chain) -> int:
-    return sum(link.delta.calls.num_rows for stream in chain.streams() for link in chain.walk(stream))
-
-
-def eventually(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def test_what_is_read_ends_in_the_chain_and_is_counted_once_live(log):

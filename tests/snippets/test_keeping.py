@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 
 import pytest
 from obstore.store import LocalStore, MemoryStore
@@ -22,6 +21,7 @@ from collector.scoring import Scorer
 from collector.snippets.record import Key
 from collector.snippets.writing import QUEUE_MAX, Writer
 from tests.core import build
+from tests.core.build import counted, eventually
 from tests.fakes.otlp import FakeCall, traces
 from tests.fakes.source import FakeLog, FakeSource
 from tests.fakes.suite import HashSuite
@@ -294,17 +294,6 @@ def test_the_pipeline_counts_every_call_whatever_becomes_of_snippets(away: bool)
     assert flagged
     assert stored == (set() if away else flagged)
     assert telemetry.dropped().get(SnippetDrop.STORE, 0) == (len(flagged) if away else 0)
-
-
-def counted(chain: Chain) -> int:
-    return sum(link.delta.calls.num_rows for stream in chain.streams() for link in chain.walk(stream))
-
-
-def eventually(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def test_streams_of_the_chain_know_nothing_of_snippets(tmp_path) -> None:
