@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from collector.evidence import Cell, Coverage, DriftAlarm, DriftReport, Question, Report, Topic
+from collector.evidence import Cell, Coverage, DriftAlarm, DriftReport, Question, Report, Slice, Topic
 from collector.store.asked import POINTS_MAX, Asked, at, between, shown, slice_of, slices
 from collector.store.coverage import coverage
 from collector.store.database import rows_of
@@ -15,6 +16,7 @@ from collector.store.store import Store
 from collector.store.worst import worst_calls
 
 SLICES_MAX = 15
+VALUES_MAX = 5  # of one key: what has many values, as a topic, would hide the others
 TOPICS_MAX = 12
 CELLS_MAX = 200
 _NAMES_MAX = 500
@@ -88,7 +90,7 @@ class Findings:
                 course=asked.course(connection),
                 distribution=now,
                 distribution_before=before,
-                slices=tuple(found[:SLICES_MAX]),
+                slices=_foremost(found),
                 looked_at=guessed.looked_at,
                 worst=worst_calls(connection, base, asked),
                 missed=tally.missed,
@@ -140,6 +142,17 @@ def _cell(key: tuple[str, str, str], steps: dict[int, tuple[int, int]]) -> Cell:
         bad_before=sum(bad for _, bad in before),
         course=tuple(bad / n if n else None for n, bad in now),
     )
+
+
+def _foremost(slices: Sequence[Slice]) -> tuple[Slice, ...]:
+    """The first of each key, in the order given."""
+    seen = Counter[str]()
+    kept = []
+    for part in slices:
+        seen[part.key] += 1
+        if seen[part.key] <= VALUES_MAX:
+            kept.append(part)
+    return tuple(kept[:SLICES_MAX])
 
 
 def _alarm(row: dict[str, Any]) -> DriftAlarm:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,7 +14,7 @@ from collector.delta import ROW_GROUP, Delta, Footer
 from collector.evidence import Question, Report, Slice
 from collector.labels import Labels
 from collector.rows import SuiteId, build, embedding_sums, table
-from collector.store.evidence import Findings
+from collector.store.evidence import VALUES_MAX, Findings
 from collector.store.sampled import CALLS_MAX
 from signals.sketch import SOURCE_DIMENSIONS
 from signals.types import Abstention, Embeddings, ScoreColumn, Side, SuiteScores
@@ -131,3 +132,14 @@ def test_a_question_of_one_service_looks_at_its_calls_alone(tmp_path: Path) -> N
 
     assert found.looked_at == (0, 0)
     assert of(found, "language") == {}
+
+
+def test_a_key_of_many_values_leaves_room_for_the_others(tmp_path: Path) -> None:
+    before = [Kind(20, "en", topic, 0) for topic in range(8)]
+    now = [Kind(20, "en", topic, 10) for topic in range(8)]
+
+    found = report(tmp_path, before, now)
+
+    shown = Counter(part.key for part in found.slices)
+    assert shown["topic"] == VALUES_MAX
+    assert "model_version" in shown
