@@ -1,14 +1,8 @@
-"""What a table shows: its queries over a real Prometheus, through Grafana's own transformations.
-
-They are a package of npm that a checkout need not have: ``npm install --prefix .cache/grafana --legacy-peer-deps
-@grafana/data@13.2.1 rxjs@7.8.2 react@19 react-dom@19``; ASSAY_GRAFANA_MODULES names another node_modules.
-"""
+"""What a table shows: its queries over a real Prometheus, through Grafana's own transformations."""
 
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -28,9 +22,8 @@ from dashboards.panels import Kind, Panel
 from dashboards.render import files
 from signals.types import Abstention
 from tests.export.fakes import delta
+from tests.servers import installed
 
-ROOT = Path(__file__).resolve().parents[2]
-MODULES = Path(os.environ.get("ASSAY_GRAFANA_MODULES", ROOT / ".cache" / "grafana" / "node_modules"))
 WAIT_SECONDS_MAX = 60.0
 TABLES: dict[str, tuple[Panel, list[dict[str, Any]]]] = {
     panel.title: (panel, drawn["transformations"])
@@ -40,10 +33,7 @@ TABLES: dict[str, tuple[Panel, list[dict[str, Any]]]] = {
 }
 CHOSEN = {"$service": ".*", "$model": ".*", "$side": "output"}
 
-pytestmark = pytest.mark.skipif(
-    shutil.which("node") is None or not (MODULES / "@grafana" / "data").is_dir(),
-    reason="needs node, and npm's @grafana/data in .cache/grafana",
-)
+pytestmark = pytest.mark.server("grafana")
 
 Answer = tuple[Mapping[str, str], float]  # labels and value of a series
 Column = tuple[str, list[Any]]
@@ -79,7 +69,7 @@ def shown(asked: Mapping[str, Mapping[str, list[Answer]]]) -> dict[str, list[Col
     """The columns of each table, given the answers to its queries."""
     wanted = [{"transformations": TABLES[title][1], "frames": frames(answers)} for title, answers in asked.items()]
     done = subprocess.run(
-        ["node", str(Path(__file__).with_name("transform.cjs")), str(MODULES.resolve())],
+        ["node", str(Path(__file__).with_name("transform.cjs")), str(installed.grafana())],
         input=json.dumps(wanted),
         capture_output=True,
         text=True,

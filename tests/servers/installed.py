@@ -18,6 +18,7 @@ VERSIONS = {
     "alertmanager": "0.28.1",
     "helm": "3.22.0",
     "compose": "2.16.2",
+    "grafana": "13.2.1",  # its packages of npm: there is no server
     "prometheus2": "bookworm",  # Debian moves the patch release: the suite is the pin
     "prometheus3": "forky",
 }
@@ -31,6 +32,7 @@ NAMES = (
     "alertmanager",
     "helm",
     "compose",
+    "grafana",
     "chromium",
     "s3",
 )
@@ -88,6 +90,12 @@ def compose() -> Path | None:
     return _file(home("compose") / "cmd")  # as its module names it
 
 
+def grafana() -> Path | None:
+    """The npm modules with Grafana's own data transformations, where they and a `node` to run them are present."""
+    modules = home("grafana") / "node_modules"
+    return modules if (modules / "@grafana" / "data").is_dir() and shutil.which("node") else None
+
+
 def chromium() -> Path | None:
     """A Chromium or Chrome on PATH."""
     return _on_path("chromium", "chromium-browser", "google-chrome")
@@ -104,6 +112,7 @@ def why_absent(name: str) -> str | None:
         "alertmanager": alertmanager,
         "helm": helm,
         "compose": compose,
+        "grafana": grafana,
         "chromium": chromium,
         "s3": lambda: True,  # pure Python, of the test extra
     }
