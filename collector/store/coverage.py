@@ -28,7 +28,7 @@ def coverage(store: Store, end: datetime) -> tuple[Coverage, ...]:
         WHERE window_start >= TIMESTAMP '{before.isoformat(sep=" ")}'
           AND window_start < TIMESTAMP '{end.isoformat(sep=" ")}'
         GROUP BY service ORDER BY scored / nullif(scored + missed, 0) NULLS LAST, service LIMIT {SERVICES_MAX}"""  # noqa: S608 - names and times are ours
-    with store.database.read() as connection:
+    with store.database.look() as connection:
         return tuple(
             Coverage(service=service, scored=n, missed=left_out, scored_before=n_before, missed_before=left_out_before)
             for service, n, left_out, n_before, left_out_before in rows_of(connection, query)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from collector.store.database import PACK_BYTES_MIN, rows_of
+from collector.store.evidence import Findings
 from collector.store.materialise import Materialiser
 from collector.store.snapshot import Snapshots
 from tests.store.build import fill, totals, view
+from tests.store.test_evidence import QUESTION
 
 WAIT_SECONDS = 30  # far beyond what anything here takes
 
@@ -38,6 +41,27 @@ def test_a_look_waits_for_no_transaction_and_sees_what_was_committed(materialise
         reader.join(WAIT_SECONDS)
 
         assert found == [totals(materialiser.chain)["calls"]]
+
+
+ASKED: dict[str, Callable[[Findings], object]] = {
+    "names": Findings.names,
+    "overview": lambda findings: findings.overview(QUESTION.end),
+    "coverage": lambda findings: findings.coverage(QUESTION.end),
+    "report": lambda findings: findings.report(QUESTION),
+    "drift": lambda findings: findings.drift(QUESTION),
+    "latest": Findings.latest,
+}
+
+
+@pytest.mark.parametrize("what", ASKED)
+def test_no_page_waits_for_a_transaction(materialiser: Materialiser, what: str) -> None:
+    found: list[object] = []
+    with materialiser.store.database.transaction():
+        reader = threading.Thread(target=lambda: found.append(ASKED[what](Findings(materialiser.store))))
+        reader.start()
+        reader.join(WAIT_SECONDS)
+
+        assert len(found) == 1
 
 
 def test_a_look_is_of_one_moment(materialiser: Materialiser) -> None:
