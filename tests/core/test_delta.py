@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import random
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from collector import delta as deltas
@@ -25,6 +27,21 @@ def test_a_delta_comes_back_as_it_was():
     assert again.calls.to_pylist() == delta.calls.to_pylist()
     assert again.embeddings.equals(delta.embeddings)
     assert encode(delta) == encode(delta)
+
+
+def test_a_row_group_tells_its_times_and_its_scores_so_that_the_worst_are_found_in_few():
+    delta = build.delta(3, 9)
+    told = {"time", *(name for name in delta.calls.column_names if name.startswith("s_"))}
+    assert len(told) > 1
+
+    group = pq.ParquetFile(io.BytesIO(encode(delta))).metadata.row_group(0)
+
+    columns = [group.column(place) for place in range(group.num_columns)]
+    spans = {one.path_in_schema: one.statistics for one in columns if one.statistics and one.statistics.has_min_max}
+    assert spans.keys() == told
+    for name in told - {"time"}:
+        values = delta.calls.column(name).to_pylist()
+        assert (spans[name].min, spans[name].max) == (min(values), max(values))
 
 
 def test_an_empty_range_is_a_delta_too():
