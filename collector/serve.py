@@ -225,6 +225,8 @@ class Server:
         if step.rebuilt:
             log.warning("the view is built again: %s", step.rebuilt)
             self.telemetry.add("assay_store_rebuilds_total", reason="damaged")
+        if step.deleted:
+            self.telemetry.add("assay_store_files_deleted_total", step.deleted)
         if step.calls:
             self.telemetry.add("assay_materialised_calls_total", step.calls)
         if step.failure and self.healthy:
