@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from apscheduler.events import EVENT_JOB_MAX_INSTANCES, JobSubmissionEvent
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from collector.chain import Chain, ChainError
@@ -90,9 +91,7 @@ class Server:
         if self.shelf is not None:
             self._told("expire", self.expire)  # however long nobody looked after them
             if self.config.evidence.snippets.enabled or self._left:
-                self._jobs.add_job(
-                    self._told, "interval", ("expire", self.expire), seconds=EXPIRE_SECONDS, coalesce=True, id="expire"
-                )
+                self._every(EXPIRE_SECONDS, self._told, "expire", self.expire)
         for name, job, seconds in (
             ("snapshot", self.snapshot, self.config.store.snapshot_seconds),
             ("compact", lambda: self.housekeeper.compact(self.clock()), COMPACT_SECONDS),
@@ -100,7 +99,8 @@ class Server:
             ("retire", self.retire, RETIRE_SECONDS),
             ("drift", self.examine, min(DRIFT_SECONDS_MAX, self.config.drift.window_seconds / 2)),
         ):
-            self._jobs.add_job(self._guarded, "interval", (name, job), seconds=seconds, max_instances=1, coalesce=True)
+            self._every(seconds, self._guarded, name, job)
+        self._jobs.add_listener(self._skipped, EVENT_JOB_MAX_INSTANCES)
         self._jobs.start()
         self._thread = threading.Thread(target=self._run, name="assay-serve", daemon=True)
         self._thread.start()
@@ -173,6 +173,17 @@ class Server:
         self.telemetry.set("assay_snippet_bytes", swept.bytes)
         age = 0.0 if swept.oldest_at is None else max(0.0, self.clock() - swept.oldest_at)
         self.telemetry.set("assay_snippet_oldest_age_seconds", age)
+
+    def _every(self, seconds: float, run: Callable[..., None], name: str, job: Callable[[], object]) -> None:
+        """Due in turns, one at a time; however late its time is noticed, it runs then, and once for all it missed."""
+        self._jobs.add_job(
+            run, "interval", (name, job), seconds=seconds, id=name, max_instances=1, coalesce=True,
+            misfire_grace_time=None,
+        )  # fmt: skip
+
+    def _skipped(self, event: JobSubmissionEvent) -> None:
+        """Due again while it still runs: nothing is missed, unless it never ends, which the timestamps show."""
+        self.telemetry.add("assay_tasks_total", task=event.job_id, outcome="skipped")
 
     def _guarded(self, name: str, job: Callable[[], object]) -> None:
         """A job that touches the store waits for its turn."""

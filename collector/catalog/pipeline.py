@@ -123,7 +123,12 @@ STORE_FILES_DELETED = counter(
 )
 SNAPSHOTS = counter("assay_snapshots_total", "Snapshots published.")
 LAST_SNAPSHOT = gauge("assay_last_snapshot_timestamp_seconds", "When the newest snapshot was last up to date.")
-TASKS = counter("assay_tasks_total", "Background tasks: `done` or `failed`.", "task", "outcome")
+TASKS = counter(
+    "assay_tasks_total",
+    "Background tasks: `done`, `failed`, or `skipped` because the one before still ran.",
+    "task",
+    "outcome",
+)
 OTLP_REFUSED = counter("assay_otlp_refused_total", "OTLP requests refused, by HTTP status.", "reason")
 EVALUATIONS = counter(
     "assay_evaluations_total",
