@@ -16,6 +16,7 @@ from apscheduler.events import EVENT_JOB_MAX_INSTANCES, JobSubmissionEvent
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from collector.chain import Chain, ChainError
+from collector.compaction import DAY
 from collector.config import Config
 from collector.delta import DeltaError
 from collector.drift.log import DriftLog
@@ -28,7 +29,6 @@ from collector.store.drift import current_drift
 from collector.store.driftlog import apply_records, drift_files, drift_position
 from collector.store.housekeeping import Housekeeper
 from collector.store.materialise import Materialiser, Step
-from collector.store.retention import DAY
 from collector.store.snapshot import Snapshots
 from collector.store.store import Store
 from collector.telemetry import Telemetry
