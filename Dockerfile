@@ -5,16 +5,20 @@
 # TORCH=cpu   several gigabytes smaller. Tell pip where your CPU builds of PyTorch are (see PyTorch's own install page):
 #             --build-arg TORCH=cpu --build-arg PIP_ARGS="--extra-index-url …"
 # Either way the build fails when pip brought the other one. TORCH=any takes what pip brings.
+#
+# EXTRAS      of the project: --build-arg EXTRAS=fast,openvino, or EXTRAS= for none. Where nothing is said: fast, and
+#             with TORCH=cpu openvino as well, so that `signals.backend` has both to choose from.
 
 FROM python:3.12-slim AS build
 ARG TORCH=cuda
 ARG PIP_ARGS=""
-ARG EXTRAS="fast"
+ARG EXTRAS
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /src
 # What is installed is decided by pyproject.toml alone, so a change of the code costs the last layer and not the gigabytes.
 COPY pyproject.toml ./
 RUN python -m venv /opt/assay \
+    && EXTRAS="${EXTRAS-fast$(test "${TORCH}" != cpu || echo ,openvino)}" \
     && python -c "import tomllib; project = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
 print(*project['dependencies'], *(need for extra in '${EXTRAS}'.split(',') if extra \
 for need in project['optional-dependencies'][extra]), sep='\n')" > requirements.txt \

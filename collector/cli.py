@@ -24,6 +24,7 @@ COMMANDS = {
     "verify": "walk the chain, balance the counts, rebuild beside the live view and compare",
     "snapshot": "copy the newest snapshot to a file or a folder of Parquet",
     "snippets": "say what is kept of texts for the evidence pages, and delete it",
+    "dead-letters": "list the records that could not be decoded, write them to files or send them again",
     "import-detoxify": "convert a Detoxify checkpoint to a directory without pickle",
 }
 

@@ -13,6 +13,7 @@ import pyarrow as pa
 from collector.delta import Delta, Footer, completed, merge_embeddings
 
 MERGED_CALLS_MAX = 100_000  # so an embedding sum of a merged delta still fits int32, and a query reads what it needs
+DAY = 86_400
 AHEAD_SECONDS = 600.0  # an event this far ahead of its log's time has a wrong clock
 LATE_SECONDS = 300.0  # and one this far behind came late; both are counted in their own window all the same
 
@@ -35,7 +36,9 @@ def plan(
 
     A run is due when it holds ``after_deltas`` objects, or when the next one would fill it beyond ``calls_max`` calls.
     Objects whose log time is within ``grace_seconds`` of ``now`` stay as they are, and so does what fills half of
-    ``calls_max`` by itself. Merged objects are merged again, so the number of objects stays logarithmic.
+    ``calls_max`` by itself. Merged objects are merged again, so the number of objects of a day stays logarithmic; with
+    the first object of another day a run is due as well, for none spans two: how far ahead of it a call may be stamped
+    to be in windows is told by the day (UTC) that an object was read on.
     """
     runs: list[list[Held]] = []
     run: list[Held] = []
@@ -48,6 +51,8 @@ def plan(
     for item in held:
         if item.log_time > now - grace_seconds:
             break
+        if run and item.log_time // DAY != run[-1].log_time // DAY:
+            close(full=True)
         if item.calls > calls_max // 2:
             close(full=False)
             continue

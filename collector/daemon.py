@@ -35,7 +35,7 @@ from collector.intake import Intake
 from collector.labels import Labels
 from collector.pipeline import Pipeline
 from collector.rows import SuiteId
-from collector.scoring import Scorer
+from collector.scoring import Scorer, suite_options
 from collector.serve import Server
 from collector.shedding import Shedding
 from collector.snippets.making import open_maker
@@ -330,22 +330,10 @@ def _allow_temporary_files(data: Path) -> None:
 
 
 def _load_suite(config: Config) -> ScoringSuite:
-    from signals.cascade import CascadeOptions  # noqa: PLC0415 - as below
-    from signals.suite import SuiteError, SuiteOptions, load_suite  # noqa: PLC0415 - torch, and role serve needs none
+    from signals.suite import SuiteError, load_suite  # noqa: PLC0415 - torch, and role serve needs none
 
-    cascade = config.signals.cascade
-    options = SuiteOptions(
-        enabled=config.signals.enabled,
-        device=config.signals.device,
-        backend=config.signals.backend,
-        backend_file=config.data / "backend.json",
-        workers=config.signals.workers,
-        detoxify=config.signals.detoxify,
-        nli=config.signals.nli,
-        cascade=None if cascade is None else CascadeOptions(**cascade.model_dump()),
-    )
     try:
-        suite = load_suite(options)
+        suite = load_suite(suite_options(config))
     except SuiteError as error:
         raise ConfigError(f"signals: {error}") from error
     if suite.runs_on:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from collector import catalog
+from collector.config import Config
 from collector.records import Content, LLMCall
 from collector.telemetry import Telemetry
 from signals.types import Abstention, Depths, Document, Exchange, ScoreColumn, ScoringSuite, SuiteScores
+
+if TYPE_CHECKING:
+    from signals.suite import SuiteOptions
 
 _ARRIVED = frozenset({Content.CAPTURED, Content.TRUNCATED, Content.PARTIAL})
 _MISSING = {
@@ -18,6 +23,25 @@ _MISSING = {
     Content.REDACTED: Abstention.REDACTED,
     Content.BY_REFERENCE: Abstention.BY_REFERENCE,
 }
+
+
+def suite_options(config: Config) -> SuiteOptions:
+    """What the daemon of ``config`` loads."""
+    from signals.cascade import CascadeOptions  # noqa: PLC0415 - scipy, and role serve needs none
+    from signals.suite import SuiteOptions  # noqa: PLC0415
+
+    signals = config.signals
+    return SuiteOptions(
+        enabled=signals.enabled,
+        device=signals.device,
+        backend=signals.backend,
+        precision=signals.precision,
+        backend_file=config.data / "backend.json",
+        workers=signals.workers,
+        detoxify=signals.detoxify,
+        nli=signals.nli,
+        cascade=None if signals.cascade is None else CascadeOptions(**signals.cascade.model_dump()),
+    )
 
 
 class Scorer:

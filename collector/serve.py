@@ -12,9 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from apscheduler.events import EVENT_JOB_MAX_INSTANCES, JobSubmissionEvent
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from collector.chain import Chain, ChainError
+from collector.compaction import DAY
 from collector.config import Config
 from collector.delta import DeltaError
 from collector.drift.log import DriftLog
@@ -27,7 +29,6 @@ from collector.store.drift import current_drift
 from collector.store.driftlog import apply_records, drift_files, drift_position
 from collector.store.housekeeping import Housekeeper
 from collector.store.materialise import Materialiser, Step
-from collector.store.retention import DAY
 from collector.store.snapshot import Snapshots
 from collector.store.store import Store
 from collector.telemetry import Telemetry
@@ -90,9 +91,7 @@ class Server:
         if self.shelf is not None:
             self._told("expire", self.expire)  # however long nobody looked after them
             if self.config.evidence.snippets.enabled or self._left:
-                self._jobs.add_job(
-                    self._told, "interval", ("expire", self.expire), seconds=EXPIRE_SECONDS, coalesce=True, id="expire"
-                )
+                self._every(EXPIRE_SECONDS, self._told, "expire", self.expire)
         for name, job, seconds in (
             ("snapshot", self.snapshot, self.config.store.snapshot_seconds),
             ("compact", lambda: self.housekeeper.compact(self.clock()), COMPACT_SECONDS),
@@ -100,7 +99,8 @@ class Server:
             ("retire", self.retire, RETIRE_SECONDS),
             ("drift", self.examine, min(DRIFT_SECONDS_MAX, self.config.drift.window_seconds / 2)),
         ):
-            self._jobs.add_job(self._guarded, "interval", (name, job), seconds=seconds, max_instances=1, coalesce=True)
+            self._every(seconds, self._guarded, name, job)
+        self._jobs.add_listener(self._skipped, EVENT_JOB_MAX_INSTANCES)
         self._jobs.start()
         self._thread = threading.Thread(target=self._run, name="assay-serve", daemon=True)
         self._thread.start()
@@ -174,6 +174,17 @@ class Server:
         age = 0.0 if swept.oldest_at is None else max(0.0, self.clock() - swept.oldest_at)
         self.telemetry.set("assay_snippet_oldest_age_seconds", age)
 
+    def _every(self, seconds: float, run: Callable[..., None], name: str, job: Callable[[], object]) -> None:
+        """Due in turns, one at a time; however late its time is noticed, it runs then, and once for all it missed."""
+        self._jobs.add_job(
+            run, "interval", (name, job), seconds=seconds, id=name, max_instances=1, coalesce=True,
+            misfire_grace_time=None,
+        )  # fmt: skip
+
+    def _skipped(self, event: JobSubmissionEvent) -> None:
+        """Due again while it still runs: nothing is missed, unless it never ends, which the timestamps show."""
+        self.telemetry.add("assay_tasks_total", task=event.job_id, outcome="skipped")
+
     def _guarded(self, name: str, job: Callable[[], object]) -> None:
         """A job that touches the store waits for its turn."""
         with self._turn:
@@ -225,6 +236,8 @@ class Server:
         if step.rebuilt:
             log.warning("the view is built again: %s", step.rebuilt)
             self.telemetry.add("assay_store_rebuilds_total", reason="damaged")
+        if step.deleted:
+            self.telemetry.add("assay_store_files_deleted_total", step.deleted)
         if step.calls:
             self.telemetry.add("assay_materialised_calls_total", step.calls)
         if step.failure and self.healthy:

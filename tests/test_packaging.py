@@ -145,15 +145,27 @@ def test_the_image_runs_as_nobody_special_and_writes_only_to_its_volume() -> Non
     assert "ADD" not in image
 
 
-def test_the_image_installs_what_the_project_needs_before_it_sees_the_code(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("asked", "extras"),
+    [
+        ({"TORCH": "cuda"}, ["fast"]),
+        ({"TORCH": "cpu"}, ["fast", "openvino"]),
+        ({"TORCH": "any"}, ["fast"]),
+        ({"TORCH": "cuda", "EXTRAS": "openvino,fast"}, ["openvino", "fast"]),
+        ({"TORCH": "cpu", "EXTRAS": ""}, []),
+    ],
+)
+def test_the_image_installs_what_the_project_needs_before_it_sees_the_code(
+    asked: dict[str, str], extras: list[str], tmp_path: Path
+) -> None:
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     install, package = instructions(0)["RUN"]
-    (reading,) = [step for step in install.split(" && ") if "requirements.txt" in step and "pip" not in step]
-    environ = {"EXTRAS": "fast", "PATH": os.environ["PATH"]}
-    subprocess.run(["sh", "-ec", reading], cwd=tmp_path, env=environ, check=True)
-    wanted = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["fast"]]
+    reading = " && ".join(step for step in install.split(" && ") if "EXTRAS" in step)
+    subprocess.run(["sh", "-ec", reading], cwd=tmp_path, env={"PATH": os.environ["PATH"]} | asked, check=True)
+    wanted = [*PROJECT["dependencies"], *(need for extra in extras for need in PROJECT["optional-dependencies"][extra])]
 
     assert (tmp_path / "requirements.txt").read_text(encoding="utf-8").splitlines() == wanted
+    assert {"TORCH=cuda", 'PIP_ARGS=""', "EXTRAS"} == set(instructions(0)["ARG"])  # not said is not the same as empty
     assert instructions(0)["COPY"] == ["pyproject.toml ./", ". ."]
     assert "--no-deps" in package
 

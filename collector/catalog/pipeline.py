@@ -118,9 +118,17 @@ STORE_BYTES = gauge("assay_store_bytes", "Size of the DuckDB file at the newest 
 STORE_REBUILDS = counter(
     "assay_store_rebuilds_total", "Times that DuckDB was rebuilt from the chain, by reason.", "reason"
 )
+STORE_FILES_DELETED = counter(
+    "assay_store_files_deleted_total", "Files of earlier views, set aside and then deleted for newer ones."
+)
 SNAPSHOTS = counter("assay_snapshots_total", "Snapshots published.")
 LAST_SNAPSHOT = gauge("assay_last_snapshot_timestamp_seconds", "When the newest snapshot was last up to date.")
-TASKS = counter("assay_tasks_total", "Background tasks: `done` or `failed`.", "task", "outcome")
+TASKS = counter(
+    "assay_tasks_total",
+    "Background tasks: `done`, `failed`, or `skipped` because the one before still ran.",
+    "task",
+    "outcome",
+)
 OTLP_REFUSED = counter("assay_otlp_refused_total", "OTLP requests refused, by HTTP status.", "reason")
 EVALUATIONS = counter(
     "assay_evaluations_total",

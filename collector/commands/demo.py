@@ -12,6 +12,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.logging import RichHandler
 
+from collector.commands._logs import quieten
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
@@ -36,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     console = Console()
     logging.basicConfig(level="WARNING", format="%(message)s", handlers=[RichHandler(console=console, show_path=False)])
+    quieten()
     from collector.demo.run import Options, run_demo, send_traffic  # noqa: PLC0415 - torch: --help needs none
 
     stopping = threading.Event()

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from collector.commands._models import add_models, options_of
 from signals.drift.offline import PAIRS_MIN, Example, Report, SideReport, compare_files
-from signals.suite import SuiteError, SuiteOptions, load_suite
+from signals.suite import SuiteError, load_suite
 from signals.tables import TableError
 
 TOPICS_SHOWN = 6
@@ -30,8 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--by", metavar="FIELD", help="also say which values of this field carry the change")
     parser.add_argument("--alpha", type=float, default=1e-3, help="false alarms: one in 20/ALPHA calls (default 0.001)")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of text")
-    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
-    parser.add_argument("--workers", type=int, default=0, help="threads of the encoder; 0: one a core")
+    add_models(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"{path}:{number}: {problem}", file=sys.stderr)
 
     try:
-        suite = load_suite(SuiteOptions(enabled=("embedding",), device=args.device, workers=args.workers))
+        suite = load_suite(options_of(args, enabled=("embedding",)))
         report = compare_files(args.baseline, args.current, suite, explain, by=args.by, alpha=args.alpha)
     except (SuiteError, TableError, ValueError) as error:
         print(f"assay drift: {error}", file=sys.stderr)
@@ -62,6 +62,7 @@ def _text(report: Report, by: str | None) -> Iterator[str]:
     order = "in the order of time" if report.timed else "as two samples without an order"
     yield f"Calls were compared {order}. Alarm: log e from {-math.log(report.alpha):.1f} (alpha {report.alpha:g});"
     yield f"traffic that does not change raises one in {report.arl_calls:,.0f} calls or more, in the mean."
+    yield f"Vectors of {report.encoder}."
 
 
 def _side(side: SideReport, by: str | None) -> Iterator[str]:

@@ -10,13 +10,8 @@ import sys
 from pathlib import Path
 from types import FrameType
 
+from collector.commands._logs import quieten
 from collector.config import load_config
-
-QUIET = {
-    "kafka": logging.CRITICAL,  # several lines a second while a broker is away; collector.source tells of it once
-    "apscheduler": logging.ERROR,  # a job still running is skipped, as meant
-}
-"""What libraries may log, except where DEBUG is asked for."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,8 +25,7 @@ def run(args: argparse.Namespace) -> int:
         level=args.log_level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     if args.log_level != "DEBUG":
-        for library, level in QUIET.items():
-            logging.getLogger(library).setLevel(level)
+        quieten()
     config = load_config(args.config, os.environ, {"role": args.role} if args.role else None)
 
     from collector.daemon import Daemon, settle_heap  # noqa: PLC0415 - a configuration error is told before torch is imported

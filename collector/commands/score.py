@@ -6,8 +6,9 @@ import argparse
 import sys
 from pathlib import Path
 
+from collector.commands._models import add_models, options_of
 from signals.offline import score_file
-from signals.suite import SuiteError, SuiteOptions, load_suite
+from signals.suite import SuiteError, load_suite
 from signals.tables import TableError
 
 
@@ -24,8 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--signals", nargs="+", metavar="NAME", help="only these; default: all")
     parser.add_argument("--detoxify", type=Path, metavar="DIR", help="a folder made by `assay import-detoxify`")
     parser.add_argument("--nli", type=Path, metavar="DIR", help="a folder with an entailment model and SHA256SUMS")
-    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
-    parser.add_argument("--workers", type=int, default=0, help="threads of the models; 0: one a core")
+    add_models(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -33,20 +33,15 @@ def run(args: argparse.Namespace) -> int:
         print(f"{args.file}:{number}: {problem}", file=sys.stderr)
 
     try:
-        suite = load_suite(
-            SuiteOptions(
-                enabled=args.signals,
-                device=args.device,
-                workers=args.workers,
-                detoxify=args.detoxify,
-                nli=args.nli,
-            )
-        )
+        suite = load_suite(options_of(args, enabled=args.signals, detoxify=args.detoxify, nli=args.nli))
         tally = score_file(args.file, args.output, suite, explain)
     except (SuiteError, TableError) as error:
         print(f"assay score: {error}", file=sys.stderr)
         return 2
     print(f"{args.output}: {tally.rows} rows scored, {tally.bad} lines left out", file=sys.stderr)
+    print(f"versions: {', '.join(f'{spec.column} {spec.version}' for spec in suite.specs)}", file=sys.stderr)
+    if suite.runs_on:
+        print(f"models ran on {suite.runs_on}", file=sys.stderr)
     for signal, failure in tally.failures.items():
         print(f"{signal} failed on some rows: {failure}", file=sys.stderr)
     if tally.rows and not tally.with_text:

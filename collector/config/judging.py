@@ -38,6 +38,8 @@ class SignalsConfig(_Section):
     """`auto`: CUDA where there is one."""
     backend: Literal["auto", "torch", "openvino"] = "auto"
     """On a CPU; `openvino` needs the extra. `auto` measures once and keeps its choice in `data`; a fleet names one."""
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    """Number format of the models. `auto`: bf16 where the hardware multiplies it; a mixed fleet names one."""
     workers: Annotated[int, Field(ge=0, le=64)] = 0
     """CPU encoder workers; 0: one a core."""
     batch_calls_max: Annotated[int, Field(ge=1, le=8_192)] = 256

@@ -69,6 +69,14 @@ class Realm:
         return any(path == below or path.startswith(below.rstrip("/") + "/") for below in self.paths)
 
 
+def realm_of(realms: Iterable[Realm], path: str) -> Realm:
+    """Of the realms that hold ``path`` that with the longest one of its own."""
+    return max(
+        (realm for realm in realms if realm.holds(path)),
+        key=lambda realm: max(len(below) for below in realm.paths),
+    )
+
+
 class RefusedError(Exception):
     """An answer instead of the page's."""
 
@@ -115,11 +123,7 @@ class Guard:
         address = (scope.get("client") or ("unknown",))[0]
         _take(self.overall(), "", "rate", "too many requests to this server")
         _take(self.addresses, address, "rate", "too many requests from this address")
-        path: str = scope["path"]
-        realm = max(
-            (realm for realm in self.realms if realm.holds(path)),
-            key=lambda realm: max(len(below) for below in realm.paths),
-        )
+        realm = realm_of(self.realms, scope["path"])
         if sum(len(name) + len(value) for name, value in scope["headers"]) > HEAD_BYTES_MAX:
             raise RefusedError(431, "headers", f"headers may have {HEAD_BYTES_MAX} bytes")
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}

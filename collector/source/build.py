@@ -8,6 +8,9 @@ from collections.abc import Mapping
 from collector.config import Config, ConfigError
 from collector.source import DeadLetters, Publisher, Source
 from collector.source.deadletters import FileLetters
+from collector.source.letterbox import FileLetterbox, Letterbox, Resender
+
+LETTERS = "dead-letters"  # the folder in ``data``
 
 
 def open_source(config: Config, environ: Mapping[str, str] = os.environ) -> Source:
@@ -43,10 +46,30 @@ def open_publisher(config: Config, topic: str, environ: Mapping[str, str] = os.e
 
 def open_dead_letters(config: Config, environ: Mapping[str, str] = os.environ) -> DeadLetters:
     """The dead-letter topic, if one is configured, with ``<data>/dead-letters`` for what it refuses; else only that."""
-    files = FileLetters(config.data / "dead-letters")
+    files = FileLetters(config.data / LETTERS)
     kafka = config.source.kafka
     if kafka is None or kafka.dead_letter_topic is None:
         return files
     from collector.source.kafka import KafkaLetters  # noqa: PLC0415
 
     return KafkaLetters(kafka, kafka.dead_letter_topic, files, environ)
+
+
+def open_letterboxes(config: Config, environ: Mapping[str, str] = os.environ) -> list[Letterbox]:
+    """Where ``open_dead_letters`` of the same configuration has put them."""
+    files = FileLetterbox(config.data / LETTERS)
+    kafka = config.source.kafka
+    if kafka is None or kafka.dead_letter_topic is None:
+        return [files]
+    from collector.source.kafka import KafkaLetterbox  # noqa: PLC0415
+
+    return [files, KafkaLetterbox(kafka, kafka.dead_letter_topic, environ)]
+
+
+def open_resender(config: Config, environ: Mapping[str, str] = os.environ) -> Resender:
+    """Sends to the topics that the source reads; ConfigError where it is not Kafka."""
+    if config.source.kafka is None:
+        raise ConfigError("only records of a Kafka topic can be sent again; --write them, and send the files yourself")
+    from collector.source.kafka import KafkaResender  # noqa: PLC0415
+
+    return KafkaResender(config.source.kafka, environ)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,17 +15,21 @@ import pyarrow as pa
 
 from collector.store.views import definitions
 
+log = logging.getLogger(__name__)
+
 FILE = "assay.duckdb"
 _SCHEMA = Path(__file__).with_name("schema.sql")
-FORMAT = "3"  # of the tables: raise it and every view is built again from its chain
+FORMAT = "4"  # of the tables: raise it and every view is built again from its chain
 OFFLINE: dict[str, str | bool] = {
     "autoinstall_known_extensions": False,  # each try costs seconds where there is no network
     "autoload_known_extensions": False,
 }
 
+ASIDE_MAX = 2  # files that stay of those set aside, each with its log: to look into, and no more of the disk
 PACK_BYTES_MIN = 16 << 20
 PACK_GROWTH = 1.1  # since it was packed last, when a snapshot is published
 PACK_GROWTH_MAX = 1.35  # at any time
+_ASIDE = re.compile(r"(?:\.wal)?\.((?:corrupt|outdated|orphan)-\d+-*)")
 _QUIET = {"threads": "1", "checkpoint_threshold": "4MB"}  # a second thread costs more than it brings to small batches
 
 
@@ -48,13 +54,14 @@ class Database:
 
     ``meta`` is what the contents depend on besides the chain (thresholds, format): a file made under another is set
     aside like a damaged one. A file that opens is whole: every block was read once. ``set_aside`` lists what became of
-    earlier files since this object exists.
+    earlier files since this object exists; ``deleted`` counts those beyond ``ASIDE_MAX`` that went for newer ones.
     """
 
     def __init__(self, path: Path, meta: Mapping[str, str], memory_limit: str) -> None:
         self.path = path
         self.lock = threading.RLock()
         self.set_aside: list[Path] = []
+        self.deleted = 0
         self._meta = {**meta, "format": FORMAT}
         self._memory_limit = memory_limit
         self._packed_bytes = 0  # after the last packing of this process
@@ -80,7 +87,7 @@ class Database:
                 self.renew("outdated" if isinstance(error, StoreOutdatedError) else "corrupt")
 
     def renew(self, why: str) -> None:
-        """Set the file and its log aside, named by ``why``, and begin an empty one. Nothing is ever deleted."""
+        """Set the file and its log aside, named by ``why``, and begin an empty one."""
         with self.lock:
             self.close()
             try:
@@ -221,13 +228,30 @@ class Database:
         self._connection = connection
 
     def _set_aside(self, why: str, *paths: Path) -> None:
-        for path in paths:
-            if path.exists():
-                aside = path.with_name(f"{path.name}.{why}-{int(path.stat().st_mtime)}")
-                while aside.exists():
-                    aside = aside.with_name(f"{aside.name}-")
-                path.rename(aside)
-                self.set_aside.append(aside)
+        """Rename to ``<name>.<why>-<when it was last written>``, the same for a file and its log."""
+        there = [path for path in paths if path.exists()]
+        if not there:
+            return
+        name = f"{why}-{max(int(path.stat().st_mtime) for path in there)}"
+        aside = self._aside()
+        while name in aside:
+            name += "-"
+        for path in there:
+            self.set_aside.append(path.rename(path.with_name(f"{path.name}.{name}")))
+        for oldest in sorted(aside, key=lambda each: (int(each.split("-")[1]), each))[: 1 - ASIDE_MAX]:
+            for path in aside[oldest]:
+                path.unlink(missing_ok=True)
+                self.deleted += 1
+                log.warning("view: %s deleted, the newest %d that were set aside are kept", path.name, ASIDE_MAX)
+
+    def _aside(self) -> dict[str, list[Path]]:
+        """What was set aside earlier: the files by what was added to their names."""
+        found: dict[str, list[Path]] = {}
+        for path in sorted(self.path.parent.iterdir()):
+            match = _ASIDE.fullmatch(path.name.removeprefix(self.path.name))
+            if match is not None and path.name.startswith(self.path.name):
+                found.setdefault(match[1], []).append(path)
+        return found
 
     def _prepare(self, connection: duckdb.DuckDBPyConnection, *, scrubbed: bool) -> None:
         connection.execute("SET preserve_insertion_order = false")

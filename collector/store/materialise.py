@@ -45,6 +45,7 @@ class Step:
     deltas: int = 0
     calls: int = 0
     rebuilt: str = ""  # why the view was begun anew; "": it was not
+    deleted: int = 0  # files set aside earlier, which went for newer ones since this was told last
     failure: str = ""  # what stands in the way, in a sentence; the following steps try again
 
 
@@ -62,6 +63,7 @@ class Materialiser:
         self._skip = 0
         self._failure = ""
         self._idle: dict[Stream, int] = {}
+        self._deleted = 0  # as far as it was told
 
     def step(self) -> Step:
         """Catch up with all streams; returns when no stream has more."""
@@ -75,7 +77,8 @@ class Materialiser:
         except StoreError as error:
             return self._back_off(error)
         self._failures = 0
-        return done
+        told, self._deleted = self._deleted, self.store.database.deleted
+        return replace(done, deleted=self._deleted - told)
 
     def _catch_up(self) -> Step:
         database, done = self.store.database, Step()

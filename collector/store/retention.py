@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from collector.compaction import DAY
 from collector.config import Config
 from collector.delta import EMBEDDING_WINDOW_SECONDS
 from collector.store.database import rows_of
-from collector.store.store import RESOLUTIONS, SHAPES, Store, reach_days
+from collector.store.store import RESOLUTIONS, SHAPES, Store, reach, reach_days
 
-DAY = 86_400
 _DRIFT = ("drift_windows", "drift_topics")
 
 
@@ -37,7 +37,7 @@ def kept(config: Config, now: float) -> list[Kept]:
 
     A window that begins further ahead of the clock than calls are put into windows goes as well.
     """
-    store, end = config.store, math.ceil(now) + reach_days(config) * DAY
+    store, end = config.store, reach(config, now)
     days = {"minute": store.minute_days, "hour": store.hour_days, "day": store.day_days}
     embeddings = max(store.minute_days, config.baseline.baseline_hours / 24 + 1)
     rollups = [
@@ -78,8 +78,8 @@ def retire(store: Store, now: float) -> Retired:
                 [item.table],
             )
         # a call stamped beyond the reach of windows does not hold the whole chain back
-        reach = f"log_time + INTERVAL {reach_days(store.config)} DAY"
-        age = f"coalesce(if(last_time > {reach}, {reach}, last_time), log_time, TIMESTAMP '1970-01-01')"
+        end = f"date_trunc('day', log_time) + INTERVAL {reach_days(store.config)} DAY"
+        age = f"coalesce(if(last_time > {end}, {end}, last_time), log_time, TIMESTAMP '1970-01-01')"
         staying = rows_of(
             connection,
             f"SELECT topic, epoch, partition, min(start) FILTER ({age} >= {_timestamp(oldest)}), max(start) "  # noqa: S608

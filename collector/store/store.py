@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from collector.compaction import Held
+from collector.compaction import DAY, Held
 from collector.config import Config
 from collector.delta import Stream
 from collector.rollup import (
@@ -132,15 +133,15 @@ class Store:
     def _reach(self, link: Applicable) -> float:
         """The time, in microseconds, from which on calls of a link are in no window."""
         log_time = link.delta.footer.resume_at
-        return (log_time + reach_days(self.config) * 86_400) * 1e6 if log_time > 0 else float("inf")
+        return reach(self.config, log_time) * 1e6 if log_time > 0 else float("inf")
 
     def _within_reach(self, link: Applicable, calls: CallColumns) -> CallColumns:
-        reach = self._reach(link)
-        return calls if not len(calls) or calls.time.max() < reach else calls.before(reach)
+        end = self._reach(link)
+        return calls if not len(calls) or calls.time.max() < end else calls.before(end)
 
     def _sums_within_reach(self, link: Applicable) -> Sums:
-        reach = self._reach(link)
-        return {key: sums for key, sums in tables.delta_sums(link.delta).items() if key[0] < reach}
+        end = self._reach(link)
+        return {key: sums for key, sums in tables.delta_sums(link.delta).items() if key[0] < end}
 
     def _apply(self, links: list[Applicable], cursors: dict[Stream, int]) -> Applied:
         scores, traffic, deltas, outcomes = [], [], [], []
@@ -171,8 +172,17 @@ class Store:
         return Applied(deltas=len(links), calls=sum(row["calls"] for row in deltas))
 
 
+def reach(config: Config, log_time: float) -> int:
+    """The time from which on a call that was read at ``log_time`` is in no window; seconds since the epoch.
+
+    What lies beyond, no chain could build again. It is the same for a whole day of the log, so that an object which
+    compaction makes of a day's says what they said.
+    """
+    return (math.floor(log_time / DAY) + reach_days(config)) * DAY
+
+
 def reach_days(config: Config) -> int:
-    """How far ahead of its log a call may be stamped to be in windows: what lies beyond, no chain could build again."""
+    """From the beginning of a log's day to the end of its reach."""
     return config.store.calls_days + 1
 
 

@@ -67,6 +67,7 @@ class Report:
     arl_calls: float  # calls between false alarms, at least, in the mean
     timed: bool  # whether the calls were taken in the order of their times
     sides: tuple[SideReport, ...]
+    encoder: str  # version of what made the vectors
     left_out: int  # lines
     failures: dict[str, str]  # signal -> exception type; its rows have no vectors
 
@@ -87,6 +88,7 @@ class _Calls:
     excerpts: dict[Side, list[str]] = field(default_factory=lambda: {side: [] for side in Side})
     sketches: dict[Side, list[np.ndarray]] = field(default_factory=lambda: {side: [] for side in Side})
     present: dict[Side, list[bool]] = field(default_factory=lambda: {side: [] for side in Side})
+    encoder: str = ""
     left_out: int = 0
     failures: dict[str, str] = field(default_factory=dict)
 
@@ -126,6 +128,7 @@ def compare_files(
         arl_calls=arl_calls(alpha),
         timed=timed,
         sides=sides,
+        encoder=before.encoder or after.encoder,
         left_out=before.left_out + after.left_out,
         failures=before.failures | after.failures,
     )
@@ -158,6 +161,7 @@ def _read(path: Path, suite: ScoringSuite, explain: Explain, by: str | None, row
         scores = suite.score(good)
         calls.failures |= scores.failures
         found = {vectors.side: vectors for vectors in scores.embeddings}
+        calls.encoder = next((vectors.version for vectors in scores.embeddings), calls.encoder)
         for side in Side:
             vectors = found[side].vectors if side in found else np.zeros((len(good), SOURCE_DIMENSIONS))
             calls.sketches[side].append(sketch(vectors))

@@ -40,9 +40,8 @@ def exporter() -> Exporter:
 
 @pytest.fixture
 def url(exporter: Exporter, health: Health) -> Iterator[str]:
-    server = MetricsServer(
-        exporter, health, MetricsConfig(port=0), routes=[Route("/worst", worst), Route("/call/{id}", worst)]
-    )
+    routes = [Route("/worst", worst), Route("/call/{id}", worst), Route("/asked", worst, methods=["POST"])]
+    server = MetricsServer(exporter, health, MetricsConfig(port=0), routes=routes)
     server.start()
     yield server.url
     server.close()
@@ -115,6 +114,13 @@ def test_the_index_lists_every_page_and_escapes_what_it_shows(url: str, health: 
     assert "/call/" not in page.text
     assert "&lt;toxicity&gt;" in page.text
     assert httpx.get(f"{url}/worst").text == "none"
+
+
+def test_the_index_says_of_a_page_that_is_not_opened_how_it_is_asked(url: str) -> None:
+    page = httpx.get(url)
+
+    assert "<dt>POST /asked</dt><dd>The &lt;worst&gt; calls.</dd>" in page.text
+    assert 'href="/asked"' not in page.text
 
 
 def test_a_page_that_nobody_brought_is_not_found(url: str) -> None:

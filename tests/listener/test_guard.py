@@ -31,6 +31,7 @@ Serve = Callable[..., MetricsServer]
 
 
 async def rows(request: Request) -> PlainTextResponse:
+    """Rows."""
     return PlainTextResponse("rows")
 
 
@@ -114,6 +115,19 @@ def test_sql_that_anybody_could_reach_is_closed_until_it_has_people(serve: Serve
     assert status(open_to_all, "/sql") == 403
     assert status(guarded, "/sql") == 401
     assert status(guarded, "/sql", auth=ANALYST) == 200
+
+
+def test_the_index_says_whose_credentials_a_page_asks_for_or_what_opens_it(
+    serve: Serve, analysts: AccessConfig
+) -> None:
+    alone, open_to_all, guarded = serve(), serve(host="0.0.0.0"), serve(None, analysts)
+
+    def told(server: MetricsServer) -> str:
+        return httpx.get(server.url.replace("0.0.0.0", "127.0.0.1")).text.partition('href="/sql"')[2]
+
+    assert "<dd>Rows.</dd>" in told(alone)
+    assert "<dd>Rows. Closed: set sql.access.users_file or .bearer_token first.</dd>" in told(open_to_all)
+    assert "<dd>Rows. Asks for credentials of the realm sql.</dd>" in told(guarded)
 
 
 @pytest.mark.parametrize("path", ["/sql/", "//sql", "/%73ql", "/sql?x=/metrics", "/metrics/../sql", "/SQL"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
 import json
 import math
@@ -11,8 +12,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 from collector.cli import main
+from collector.commands._models import add_models, options_of
 from signals.offline import BATCH_ROWS, Tally, score_file
 from signals.suite import Suite, SuiteOptions, load_suite
 from signals.tables import LINE_BYTES_MAX, TableError
@@ -236,3 +239,62 @@ def test_the_command_scores_and_its_status_says_how_it_went(tmp_path: Path, caps
     printed = capsys.readouterr().err
     assert "bad.jsonl:2: not JSON" in printed
     assert "no row has a field input or output" in printed
+
+
+def test_the_command_says_the_versions_and_takes_the_words_of_the_daemon(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = write(tmp_path / "good.jsonl", ROWS[0])
+    daemon = write(tmp_path / "assay.yaml", f"source: {{otlp: {{}}}}\ndata: {tmp_path}\nsignals: {{precision: fp32}}")
+    more = ["--output", str(tmp_path / "out.jsonl"), "--signals", "relevance", "--workers", "1", "--backend", "torch"]
+
+    assert main(["score", str(good), *more, "--config", str(daemon)]) == 0
+    configured = capsys.readouterr().err
+    assert main(["score", str(good), *more, "--config", str(daemon), "--precision", "bf16"]) == 0
+    said = capsys.readouterr().err
+
+    assert "models ran on fp32 (as set)" in configured
+    assert "models ran on bf16 (as set)" in said
+    versions = [
+        next(line for line in told.splitlines() if line.startswith("versions: ")) for told in (configured, said)
+    ]
+    assert "-fp32" in versions[0]
+    assert versions[1] == versions[0].replace("-fp32", "-bf16")
+
+
+def test_what_a_daemon_measured_decides_for_the_command_and_stays_the_daemons_to_write(tmp_path: Path) -> None:
+    daemon = write(tmp_path / "assay.yaml", f"source: {{otlp: {{}}}}\ndata: {tmp_path}")
+    args = argparse.ArgumentParser()
+    add_models(args)
+    before = options_of(args.parse_args(["--config", str(daemon)]))
+    write(tmp_path / "backend.json", {"backend": "torch", "precision": "fp32"})
+
+    after = options_of(args.parse_args(["--config", str(daemon)]))
+
+    assert before.backend_file is None
+    assert after.backend_file == tmp_path / "backend.json"
+
+
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [
+        (["--device", "cuda"], "no GPU"),
+        (["--config", "absent.yaml"], "absent.yaml"),
+        (["--config", "broken.yaml"], "signals.backend"),
+    ],
+)
+def test_models_that_cannot_run_are_one_message_and_exit_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, more: list[str], sentence: str
+) -> None:
+    if "cuda" in more and torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    monkeypatch.chdir(tmp_path)
+    good = write(tmp_path / "good.jsonl", ROWS[0])
+    write(tmp_path / "broken.yaml", "source: {otlp: {}}\nsignals: {backend: tensorflow}")
+
+    assert main(["score", str(good), "--output", "out.jsonl", "--signals", "relevance", *more]) == 2
+    assert main(["drift", "--baseline", str(good), "--current", str(good), *more]) == 2
+
+    told = capsys.readouterr().err
+    assert told.count("assay score: ") == told.count("assay drift: ") == 1
+    assert told.count(sentence) == 2

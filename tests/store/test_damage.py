@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import subprocess
@@ -11,7 +12,7 @@ import duckdb
 import pytest
 
 from collector.chain import open_chain
-from collector.store.database import FILE, StoreBusyError, StoreDamagedError, StoreError, explain
+from collector.store.database import ASIDE_MAX, FILE, StoreBusyError, StoreDamagedError, StoreError, explain
 from collector.store.materialise import Materialiser, Store
 from tests.core.build import NOON
 from tests.store.build import STREAMS, config, digest, fill, rebuilt, some_delta, view
@@ -136,6 +137,42 @@ def test_a_file_that_is_no_database_is_set_aside(world):
 
     assert "corrupt" in first.rebuilt
     assert found == expected
+
+
+def test_of_what_was_set_aside_only_the_newest_stay_each_with_its_log(world):
+    chain, _, hot, expected = world
+    materialiser = Materialiser(chain, Store(config(hot), chain.root))
+    kept = hot / f"{FILE}.corrupt-1.for-me"  # whoever wants one for longer renames it
+    kept.write_bytes(b"")
+
+    steps = []
+    for number in range(ASIDE_MAX + 2):
+        materialiser.store.close()
+        for path in (hot / FILE, hot / f"{FILE}.wal"):
+            path.write_bytes(bytes([number]))
+            os.utime(path, (number * 100, number * 100))
+        steps.append(materialiser.step())
+    materialiser.store.close()
+
+    aside = {path: path.read_bytes()[0] for path in hot.glob("*.corrupt-*") if path != kept}
+    assert sorted(aside.values()) == [ASIDE_MAX, ASIDE_MAX, ASIDE_MAX + 1, ASIDE_MAX + 1]
+    assert sum(path.name.startswith(f"{FILE}.wal.") for path in aside) == ASIDE_MAX
+    assert [step.deleted for step in steps] == [0] * ASIDE_MAX + [2, 2]
+    assert kept.exists()
+    assert digest(hot / FILE) == expected
+
+
+def test_what_is_set_aside_now_stays_however_old_its_clock_was(world):
+    chain, folder, _, _ = world
+    for number in range(ASIDE_MAX):
+        (folder / f"{FILE}.outdated-{4_000_000_000 + number}").write_bytes(b"newer, by its name")
+    (folder / FILE).write_bytes(b"no database")
+
+    (first, _), _ = heal(chain, folder)
+
+    assert first.deleted == 1
+    assert [path.read_bytes() for path in folder.glob("*.corrupt-*")] == [b"no database"]
+    assert [path.name for path in folder.glob("*.outdated-*")] == [f"{FILE}.outdated-{3_999_999_999 + ASIDE_MAX}"]
 
 
 def test_a_view_whose_place_in_the_chain_is_gone_is_built_again(world, tmp_path):

@@ -228,6 +228,28 @@ def test_a_view_from_which_old_objects_are_gone_is_what_a_rebuild_makes(tmp_path
     assert digest(materialiser.store.database.path) == digest(again.store.database.path)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_merged_objects_leave_out_of_windows_what_the_deltas_left_out(tmp_path, seed):
+    """Of calls whose clocks are ahead by about as much as windows take."""
+    chain, materialiser = view(tmp_path / "live", store=COMPACT)
+    rng, start = random.Random(seed), 0
+    for hour in range(60):
+        chain.append(stamped(start, hour / 24, rng.uniform(30.5, 33)))
+        start += 2
+    materialiser.step()
+    within = {table: one for table, one in rebuilt(chain, tmp_path / "before", store=COMPACT).items() if "_" in table}
+    keeper = Housekeeper(chain, materialiser.store)
+
+    while keeper.compact(NOON + 10 * DAY):
+        pass
+    materialiser.store.close()
+
+    after = rebuilt(chain, tmp_path / "after", store=COMPACT)
+    assert digest(materialiser.store.database.path) == after
+    assert within.items() <= after.items()
+    assert int(after["deltas"].partition(":")[0]) <= 3 + 2 * COMPACT["compact_after_deltas"]
+
+
 def test_one_client_from_the_future_does_not_keep_the_chain_for_ever(tmp_path):
     chain, materialiser = view(tmp_path)
     chain.append(stamped(0, 0, 4_000))

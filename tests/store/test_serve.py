@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -64,6 +66,45 @@ def test_jobs_are_due_at_once_where_the_clock_was_turned_back(server, clock):
 
     (due,) = [job.next_run_time for job in server._jobs.get_jobs()]
     assert (waiting - due).total_seconds() == pytest.approx(3_600, abs=60)
+
+
+def test_a_job_whose_time_was_noticed_late_runs_all_the_same(server):
+    ran = threading.Event()
+    server._every(3_600, server._told, "retire", ran.set)
+    server._jobs.start(paused=True)
+    server._jobs.get_job("retire").modify(next_run_time=datetime.now(UTC) - timedelta(hours=7.5))
+
+    server._jobs.resume()
+
+    assert ran.wait(10)
+
+
+def test_a_job_that_is_due_while_it_runs_is_counted_and_one_that_hangs_shows_by_its_timestamp(tmp_path):
+    settings = config(tmp_path, store={"snapshot_seconds": 0.2})
+    exporter = Exporter()
+    server = Server(chain=open_chain(settings), config=settings, telemetry=exporter, clock=time.time)
+    server.start()
+
+    with server._turn:  # whoever hangs has it
+        before = _value(exporter, "assay_last_snapshot_timestamp_seconds")
+        assert _comes(lambda: _value(exporter, "assay_tasks_total", task="snapshot", outcome="skipped") >= 3)
+        hanging = _value(exporter, "assay_last_snapshot_timestamp_seconds")
+    goes_on = _comes(lambda: _value(exporter, "assay_last_snapshot_timestamp_seconds") > hanging)
+    server.close()
+
+    assert hanging == before
+    assert goes_on
+
+
+def _value(exporter, metric, **labels):
+    return next((values[0] for found, values in exporter.read(metric) if found == labels), 0.0)
+
+
+def _comes(condition):
+    deadline = time.monotonic() + 30
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return condition()
 
 
 def test_the_first_calls_are_published_at_once_and_not_when_the_job_is_due(tmp_path):

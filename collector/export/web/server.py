@@ -6,7 +6,7 @@ import inspect
 import os
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 
 from starlette.applications import Starlette
@@ -22,7 +22,7 @@ from collector.export.prometheus import Exporter
 from collector.export.web.health import Health
 from collector.export.web.realms import realms
 from collector.listener.door import Door
-from collector.listener.guard import TRUSTED
+from collector.listener.guard import TRUSTED, Realm, realm_of
 from collector.listener.thread import HttpThread
 
 Page = BaseRoute
@@ -38,8 +38,13 @@ _STYLE = (
 )
 
 
-def create_app(exporter: Exporter, health: Health, routes: Sequence[Page] = ()) -> Starlette:
-    """The application. The index lists each GET route without parameters by the first line of its docstring."""
+def create_app(
+    exporter: Exporter, health: Health, routes: Sequence[Page] = (), realms: Sequence[Realm] = ()
+) -> Starlette:
+    """The application.
+
+    The index lists each route without parameters by the first line of its docstring, and what its realm asks for.
+    """
 
     def metrics(request: Request) -> Response:
         """What Prometheus scrapes."""
@@ -62,7 +67,7 @@ def create_app(exporter: Exporter, health: Health, routes: Sequence[Page] = ()) 
         return JSONResponse({"ready": ready, **details}, status_code=200 if ready else 503)
 
     def index(_: Request) -> Response:
-        return HTMLResponse(_index(health, pages), headers=_HEADERS)
+        return HTMLResponse(_index(health, pages, realms), headers=_HEADERS)
 
     pages = [
         Route("/metrics", metrics),
@@ -95,7 +100,7 @@ class MetricsServer:
     ) -> None:
         self._door = Door(config.web_config_file, "metrics.web_config_file", time.monotonic)
         found = realms(config, self._door, own or {}, time.monotonic, environ)
-        app = create_app(exporter, health, routes)
+        app = create_app(exporter, health, routes, found)
         self._guard = self._door.guard(app, found, per_second_max=config.requests_per_second_max)
         self._http = HttpThread(
             self._guard,
@@ -126,11 +131,11 @@ class MetricsServer:
         self._guard.passwords.close()
 
 
-def _index(health: Health, pages: Sequence[Page]) -> str:
+def _index(health: Health, pages: Sequence[Page], realms: Sequence[Realm]) -> str:
     links = "".join(
-        f'<dt><a href="{escape(page.path)}">{escape(page.path)}</a></dt><dd>{escape(_summary(page))}</dd>'
+        f"<dt>{_how(page)}</dt><dd>{escape(' '.join((_summary(page), *_asks(page, realms))))}</dd>"
         for page in pages
-        if isinstance(page, Route) and "GET" in (page.methods or ()) and "{" not in page.path
+        if isinstance(page, Route) and "{" not in page.path
     )
     states = "".join(
         f"<li>{'✓' if state.ok else '✗'} {escape(name)}{f': {escape(state.detail)}' if state.detail else ''}</li>"
@@ -142,6 +147,21 @@ def _index(health: Health, pages: Sequence[Page]) -> str:
         f"<style>{_STYLE}</style></head><body><h1>Assay</h1>"
         f"<p>{'Ready.' if health.ready else 'Not ready yet.'}</p><ul>{states}</ul><dl>{links}</dl></body></html>"
     )
+
+
+def _how(page: Route) -> str:
+    path, methods = escape(page.path), page.methods or ()
+    return f'<a href="{path}">{path}</a>' if "GET" in methods else f"{' '.join(sorted(methods))} {path}"
+
+
+def _asks(page: Route, realms: Sequence[Realm]) -> Iterator[str]:
+    if not realms:
+        return
+    realm = realm_of(realms, page.path)
+    if closed := realm.closed():
+        yield f"Closed: {closed}."
+    elif realm.guarded() and not realm.optional:
+        yield f"Asks for credentials of the realm {realm.name}."
 
 
 def _summary(page: Route) -> str:

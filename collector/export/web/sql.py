@@ -87,7 +87,7 @@ class _SqlPage:
         self._running = asyncio.Semaphore(self.config.concurrent_max)
 
     async def post(self, request: Request) -> Response:
-        """Ask the newest snapshot."""
+        """Ask the newest snapshot: SQL in, rows as JSON, CSV, Arrow or text out."""
         try:
             asked = self._asked(request, await _body(request))
             return await self._answer(request, asked)

@@ -187,15 +187,17 @@ def test_the_command_says_what_changed_and_exits_3(tmp_path: Path, capsys: pytes
         pq.write_table(pa.Table.from_pylist(found), tmp_path / f"{name}.parquet")
     files = ["--baseline", str(tmp_path / "before.parquet"), "--current", str(tmp_path / "after.parquet")]
 
-    assert main(["drift", *files, "--json", "--workers", "1"]) == 3
+    assert main(["drift", *files, "--json", "--workers", "1", "--precision", "fp32", "--backend", "torch"]) == 3
     report = json.loads(capsys.readouterr().out)
     assert report["drifted"]
+    assert report["encoder"].endswith("-fp32")
     assert report["sides"][0]["alarm_after"] <= 100
     assert main(["drift", *files, "--by", "m", "--workers", "1"]) == 3
     text = capsys.readouterr().out
     assert "input: DRIFT after" in text
     assert "Cancel my order" in text
     assert "one in 20,000 calls" in text
+    assert "Vectors of minilm" in text
 
 
 def test_the_command_exits_0_on_equal_files_and_1_where_lines_were_left_out(
