@@ -18,7 +18,7 @@ from collector.config import ConfigError, SnippetsConfig
 from collector.delta import SCORE_SCALE
 from collector.records import LLMCall, SnippetDrop
 from collector.snippets.record import Key
-from signals.types import ScoreColumn
+from signals.types import ScoreColumn, ScoreSpec
 
 MINUTES_MAX = 15  # of calls' own time that are remembered at once
 SLICES_MAX = 2_000  # of a minute; calls of further ones get no snippet
@@ -33,7 +33,7 @@ class Chosen(NamedTuple):
     """A row of a batch that gets a snippet."""
 
     row: int
-    signal: str
+    spec: ScoreSpec
     key: Key
 
 
@@ -73,7 +73,7 @@ class Chooser:
                 call = calls[row]
                 if self._admits(call, column.spec.column, (rank, trace_id), now):
                     key = Key(call.ended_at // 1_000, trace_id, call.span_id.lower(), column.spec.column)
-                    chosen.append(Chosen(row, column.spec.signal, key))
+                    chosen.append(Chosen(row, column.spec, key))
         return chosen
 
     def _admits(self, call: LLMCall, column: str, rank: _Rank, now: float) -> bool:

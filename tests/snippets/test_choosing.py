@@ -54,7 +54,7 @@ def test_the_worst_of_a_minute_are_chosen_however_they_are_batched(seed: int, mo
 def test_a_call_is_named_by_its_end_its_ids_and_what_flagged_it() -> None:
     (chosen,) = chooser().choose([call(7)], [column([0.9])], NOON + 7)
 
-    assert (chosen.row, chosen.signal) == (0, "toxicity")
+    assert (chosen.row, chosen.spec.signal) == (0, "toxicity")
     assert chosen.key.path == f"20260921T14/{(NOON + 7) * 10**6:016d}-{8:032x}-{8:016x}-toxicity_output.json"
 
 
