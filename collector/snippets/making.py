@@ -7,14 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from collector.config import Config
-from collector.evidence import Said
+from collector.evidence import DRIFT, Said
 from collector.records import Anchor, LLMCall, SnippetDrop
 from collector.scoring import exchange
 from collector.snippets.choosing import Chooser, Chosen
 from collector.snippets.record import Key, Snippet
 from collector.telemetry import Telemetry
 from signals.excerpts import Redacted
-from signals.marks import WORST, Mark, Of, judged, passages
+from signals.marks import WORST, Mark, Of, Passage, judged, passages
 from signals.types import Exchange, Judge, ScoreColumn
 from signals.worst import worst_parts
 
@@ -73,8 +73,10 @@ class Maker:
         """Marks of the first JUDGED_MAX texts whose signal has a model to ask; a signal's worst calls are first."""
         wanted: dict[str, dict[str, None]] = {}
         for chosen, seen in every:
+            if chosen.spec is None or chosen.spec.signal not in self._judges:
+                continue
             _, text = judged(seen, chosen.spec.side)
-            if text and chosen.spec.signal in self._judges and sum(map(len, wanted.values())) < JUDGED_MAX:
+            if text and sum(map(len, wanted.values())) < JUDGED_MAX:
                 wanted.setdefault(chosen.spec.signal, {})[text] = None
         found: _Worst = {}
         for signal, texts in wanted.items():
@@ -101,11 +103,8 @@ class Maker:
         return Snippet(said=said)
 
     def _said(self, chosen: Chosen, seen: Exchange, worst: _Worst, redacted: dict[str, Redacted]) -> tuple[Said, ...]:
-        signal = chosen.spec.signal
-        of, text = judged(seen, chosen.spec.side)
-        mark = worst.get((signal, text or ""))
         said = []
-        for passage in passages(signal, seen, (of, mark) if mark else None):
+        for passage in _passages(chosen, seen, worst):
             if not seen.whole and (passage.of is Of.CONTEXT or (passage.of is Of.ANSWER and len(seen.outputs) > 1)):
                 continue  # several texts in one: who knows which of them was cut, and where
             if passage.text not in redacted:
@@ -120,6 +119,14 @@ class Maker:
         if what not in self._told:
             log.warning("%s: %s", what, type(error).__name__)
         self._told.add(what)
+
+
+def _passages(chosen: Chosen, seen: Exchange, worst: _Worst) -> list[Passage]:
+    if chosen.spec is None:
+        return passages(DRIFT, seen)
+    of, text = judged(seen, chosen.spec.side)
+    mark = worst.get((chosen.spec.signal, text or ""))
+    return passages(chosen.spec.signal, seen, (of, mark) if mark else None)
 
 
 def open_maker(config: Config, telemetry: Telemetry, judges: Mapping[str, Judge]) -> Maker | None:

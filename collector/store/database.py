@@ -15,7 +15,7 @@ from collector.store.views import definitions
 
 FILE = "assay.duckdb"
 _SCHEMA = Path(__file__).with_name("schema.sql")
-FORMAT = "3"  # of the tables: raise it and every view is built again from its chain
+FORMAT = "4"  # of the tables: raise it and every view is built again from its chain
 OFFLINE: dict[str, str | bool] = {
     "autoinstall_known_extensions": False,  # each try costs seconds where there is no network
     "autoload_known_extensions": False,

@@ -169,7 +169,7 @@ class _Pages:
             start=start,
             bars=charts.bars(report.distribution, report.distribution_before),
             trace=self._links(question.question),
-            shown=self._kept.show(report) if self._kept else None,
+            shown=self._kept.of_worst(report) if self._kept else None,
             **shared,
         )
 
@@ -189,6 +189,7 @@ class _Pages:
             ),
             threshold=threshold,
             trace=self._links(question.question),
+            shown=self._kept.of_topics(report) if self._kept and report.topics else None,
             **shared,
         )
 
