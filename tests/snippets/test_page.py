@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.config import AccessConfig, MetricsConfig, SnippetsConfig
-from collector.evidence import DRIFT, Named, Said
+from collector.evidence import Named, Said
 from collector.export.prometheus import Exporter
 from collector.export.web.evidence import evidence_routes
 from collector.export.web.health import Health
