@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from signals.types import Floats
-from signals.worst import CHARS_MAX, HOLDS, PIECES_MAX, ROUNDS_MAX, worst_parts
+from signals.worst import CHARS_MAX, PIECES_MAX, ROUNDS_MAX, SENTENCE_HOLDS, WORDS_HOLD, worst_parts
 from tests.signals.texts import LANGUAGES, ODD
 
 CALM = "The parcel was sent on Monday, and the invoice follows by post. "
@@ -38,16 +38,13 @@ def worst(judge: Judge, text: str) -> str | None:
 def test_the_words_that_a_verdict_rests_on_are_found_among_any_sentences(before: int, after: int) -> None:
     found = worst(Judge(idiot=0.9), f"{CALM * before}I think you are an idiot, my friend. {CALM * after}")
 
-    assert found is not None
-    assert "idiot" in found
-    assert len(found.split()) == 2
+    assert found == "idiot,"
 
 
 def test_of_two_bad_sentences_the_worse_is_meant() -> None:
     found = worst(Judge(fool=0.6, idiot=0.9), "You are such a fool, you know. You are such an idiot, you know.")
 
-    assert found is not None
-    assert "idiot" in found
+    assert found == "idiot,"
 
 
 def test_what_no_piece_shows_alone_is_left_together() -> None:
@@ -64,7 +61,7 @@ def test_a_verdict_that_rests_on_what_is_not_looked_at_has_no_part() -> None:
     text = CALM * (CHARS_MAX // len(CALM) + 1)
 
     assert worst(Judge(idiot=0.9), f"{text}You idiot!") is None
-    assert worst(Judge(idiot=0.9), f"You idiot! {text}") == "You idiot!"
+    assert worst(Judge(idiot=0.9), f"You idiot! {text}") == "idiot!"
 
 
 def test_texts_are_narrowed_down_together_in_few_and_short_rounds() -> None:
@@ -90,7 +87,10 @@ def test_parts_of_any_texts_lie_in_them_and_are_judged_almost_as_bad(texts: list
         assert 0 <= part[0] <= part[1] <= len(text)
         if part != (0, len(text)) and text.strip():
             assert text[slice(*part)].strip()
-            assert judge([text[slice(*part)]])[0] >= HOLDS**ROUNDS_MAX * judge([text.strip()])[0]
+            assert (
+                judge([text[slice(*part)]])[0]
+                >= (SENTENCE_HOLDS**3 * WORDS_HOLD**ROUNDS_MAX) * judge([text.strip()])[0]
+            )
 
 
 def test_nothing_to_judge_asks_nothing() -> None:
