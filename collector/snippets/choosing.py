@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from bisect import insort
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -63,7 +63,7 @@ class Chooser:
         self._left = float(self.config.per_minute_max)
 
     def choose(self, calls: Sequence[LLMCall], columns: Sequence[ScoreColumn], now: float) -> list[Chosen]:
-        """Rows that are flagged and among the worst; ``now`` is the clock's time in seconds."""
+        """Rows that are flagged and among the worst, then those for the drift page; ``now`` is the clock's, seconds."""
         self._refill(now)
         chosen = []
         for column in columns:
@@ -83,10 +83,10 @@ class Chooser:
 
     def _ordinary(self, calls: Sequence[LLMCall], now: float) -> list[Chosen]:
         most = self.config.drift_calls_per_minute_max
-        spoken = [row for row, call in enumerate(calls) if call.last_user_text or any(out.text for out in call.outputs)]
-        if not most or not spoken:
+        if not most:
             return []
-        hashes = ids(_bytes(calls[row].trace_id for row in spoken), _bytes(calls[row].span_id for row in spoken))
+        spoken = [row for row, call in enumerate(calls) if call.last_user_text or any(out.text for out in call.outputs)]
+        hashes = ids(_bytes([calls[row].trace_id for row in spoken]), _bytes([calls[row].span_id for row in spoken]))
         seen: Counter[tuple[int, str, str]] = Counter()
         chosen = []
         for rank, row in sorted(zip(hashes.tolist(), spoken, strict=True)):
@@ -142,6 +142,6 @@ def _model(call: LLMCall) -> str:
     return call.request_model or call.response_model or ""
 
 
-def _bytes(ids: Iterable[str]) -> Bytes:
-    """A row of bytes for each id."""
-    return np.array([list(bytes.fromhex(one)) for one in ids], dtype=np.uint8)
+def _bytes(hexes: Sequence[str]) -> Bytes:
+    """A row for each id."""
+    return np.frombuffer(bytes.fromhex("".join(hexes)), dtype=np.uint8).reshape(len(hexes), -1)

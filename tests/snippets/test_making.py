@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from collector.evidence import Said
+from collector.evidence import DRIFT, Said
 from collector.records import Content, LLMCall, Message, Output, SnippetDrop
 from collector.snippets.making import JUDGED_MAX, Pending
 from collector.snippets.record import Snippet, decode, encode
@@ -144,6 +144,18 @@ def test_a_text_that_breaks_it_is_counted_and_never_told(caplog: pytest.LogCaptu
     assert [pending.key.trace_id for pending in kept] == [f"{1:032x}"]
     assert telemetry.dropped() == {SnippetDrop.FAILED: 1}
     assert "canary" not in caplog.text
+
+
+def test_an_ordinary_call_for_the_drift_page_is_kept_without_secrets_and_without_marks() -> None:
+    making = maker(judges={"toxicity": rude}, drift_calls_per_minute_max=1)
+
+    (pending,) = made([asked(f"{SECRETS}, idiot", "Mail ana@shop.io, idiot")], making, toxicity=[0.1])
+
+    assert pending.key.column == DRIFT
+    assert texts(pending.snippet)[Of.ANSWER] == "Mail [EMAIL], idiot"
+    assert not [said for said in pending.snippet.said if said.excerpt.marks]
+    for secret, _ in FINDS:
+        assert secret.encode() not in encode(pending.snippet)
 
 
 def test_drops_of_the_choosing_are_counted_once() -> None:
