@@ -86,7 +86,9 @@ class Chooser:
         if not most:
             return []
         spoken = [row for row, call in enumerate(calls) if call.last_user_text or any(out.text for out in call.outputs)]
-        hashes = ids(_bytes([calls[row].trace_id for row in spoken]), _bytes([calls[row].span_id for row in spoken]))
+        hashes = ids(
+            _bytes([calls[row].trace_id for row in spoken], 16), _bytes([calls[row].span_id for row in spoken], 8)
+        )
         seen: Counter[tuple[int, str, str]] = Counter()
         chosen = []
         for rank, row in sorted(zip(hashes.tolist(), spoken, strict=True)):
@@ -142,6 +144,6 @@ def _model(call: LLMCall) -> str:
     return call.request_model or call.response_model or ""
 
 
-def _bytes(hexes: Sequence[str]) -> Bytes:
-    """A row for each id."""
-    return np.frombuffer(bytes.fromhex("".join(hexes)), dtype=np.uint8).reshape(len(hexes), -1)
+def _bytes(hexes: Sequence[str], width: int) -> Bytes:
+    """A row of ``width`` for each id."""
+    return np.frombuffer(bytes.fromhex("".join(hexes)), dtype=np.uint8).reshape(len(hexes), width)
