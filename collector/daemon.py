@@ -223,7 +223,7 @@ class Daemon:
     def _score(self, chain: Chain) -> None:
         config = self.config
         suite = self.suite or _load_suite(config)
-        maker = open_maker(config, self.telemetry)
+        maker = open_maker(config, self.telemetry, suite.judges)
         self.health.set("models", True, ", ".join(f"{spec.column} {spec.version}" for spec in suite.specs))
         self.source = open_source(config, self.environ)
         self._closing.callback(self.source.close)

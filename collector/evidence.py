@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from signals.excerpts import Excerpt
 from signals.marks import Of
 
 BINS = 20
 """Of a distribution: equal parts of 0..1."""
+DRIFT = "drift"
+"""Stands for a signal's side where excerpts are of calls as they come, whatever the signals say of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +92,14 @@ class WorstCall:
     prompt: str
     tenant: str
     score: float
+
+
+class Named(NamedTuple):
+    """A call, and when it ended."""
+
+    time: datetime
+    trace_id: str
+    span_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,8 +188,18 @@ class DriftAlarm:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """A call of a topic, no text."""
+
+    trace_id: str
+    span_id: str = ""  # it and the time are unknown of what an earlier version wrote
+    time: datetime | None = None
+    flagged: tuple[str, ...] = ()  # signals and sides that warn of it, as toxicity_output
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Topic:
-    """A cluster of texts that grew or shrank; examples are trace ids."""
+    """A cluster of texts that grew or shrank."""
 
     service: str
     model: str
@@ -188,8 +208,8 @@ class Topic:
     share_after: float
     change_low: float
     change_high: float
-    examples_before: tuple[str, ...]
-    examples_after: tuple[str, ...]
+    examples_before: tuple[Example, ...]
+    examples_after: tuple[Example, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,8 +251,9 @@ class Evidence(Protocol):
 class Excerpts(Protocol):
     """Where the pages get texts from, if any are kept; collector.snippets.shelf.Shelf is one."""
 
-    def said(self, calls: Sequence[WorstCall], column: str) -> Mapping[tuple[str, str], tuple[Said, ...]]:
-        """What is kept of these calls for a signal's side (``toxicity_output``), by trace and span id; may raise."""
+    def said(self, calls: Sequence[Named], column: str) -> Mapping[tuple[str, str], tuple[Said, ...]]:
+        """What is kept of these calls for a signal's side (``toxicity_output``) or for DRIFT, by trace and span id; may
+        raise."""
         ...
 
 

@@ -79,11 +79,13 @@ class Server:
         self.housekeeper = Housekeeper(self.chain, self.store)
         self.snapshots = Snapshots(self.config.data, self.config.store.snapshots_kept)
         self._gauges = Gauges(self.telemetry)
+        snippets = self.config.evidence.snippets
         self.watch = Watch(
             log=DriftLog(self.chain),
             base=self.store.files.base,
             config=self.config.drift,
             written_by=f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}",
+            kept_max=snippets.drift_calls_per_minute_max if snippets.enabled else 0,
         )
         self._jobs = BackgroundScheduler(timezone="UTC", daemon=True)
 

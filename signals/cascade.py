@@ -19,17 +19,17 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from signals.batch import Batch, Costly, column
-from signals.readings import worst_readings
+from signals.readings import judges, worst_readings
 from signals.recall import Guard, Tally, estimate
 from signals.runtime.weights import WeightsError
-from signals.types import Abstention, Bools, Embeddings, Exchange, Floats, ScoreColumn, ScoreSpec, Side
+from signals.types import Abstention, Bools, Embeddings, Exchange, Floats, Judge, ScoreColumn, ScoreSpec, Side
 
 if TYPE_CHECKING:
     from signals.toxicity import ToxicityHead
@@ -108,6 +108,11 @@ class Cascade:
 
     def embed(self, batch: Batch) -> tuple[Embeddings, ...]:  # noqa: ARG002 - it has no vectors of its own
         return ()
+
+    @property
+    def judges(self) -> Mapping[str, Judge]:
+        """The model's: what the head cleared is no warning."""
+        return judges(self._model, self._model.labels)
 
     def close(self) -> None:
         """Stop the model's workers; safe twice."""

@@ -24,8 +24,8 @@ import numpy as np
 import numpy.typing as npt
 
 from signals.batch import Batch, Costly, each
-from signals.types import Abstention, Embeddings, Exchange, ScoreColumn, ScoreSpec, Side
-from signals.words import words
+from signals.types import Abstention, Bools, Embeddings, Exchange, ScoreColumn, ScoreSpec, Side
+from signals.words import word_places, words
 
 EMPTY = 1.0
 CUT_OFF = 0.6
@@ -83,10 +83,28 @@ def repetition(text: str) -> float:
     characters = np.frombuffer("".join(text.split()).encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
     again, most = _repeats(said)
     return max(
-        _looping(said, WORD_PERIODS, WORD_REPEATS_MIN, WORD_LOOP_MIN) if most >= WORD_REPEATS_MIN else 0.0,
-        _looping(characters, CHARACTER_PERIODS, CHARACTER_REPEATS_MIN, CHARACTER_LOOP_MIN),
+        _share(_in_loops(said, WORD_PERIODS, WORD_REPEATS_MIN, WORD_LOOP_MIN)) if most >= WORD_REPEATS_MIN else 0.0,
+        _share(_in_loops(characters, CHARACTER_PERIODS, CHARACTER_REPEATS_MIN, CHARACTER_LOOP_MIN)),
         _said_before(said) if again > PHRASE_SHARE_FREE * (len(said) - PHRASE_WORDS + 1) else 0.0,
     )
+
+
+def repeated_places(text: str) -> list[tuple[int, int]]:
+    """Where ``text`` loops or says again what it said before, in order and apart; for marks."""
+    skipped = max(0, len(text) - TEXT_CHARS_MAX)
+    known: dict[str, int] = {}
+    places = list(word_places(text[skipped:]))
+    said = np.array([known.setdefault(word, len(known)) for word, _, _ in places], dtype=np.int64)
+    again = _in_loops(said, WORD_PERIODS, WORD_REPEATS_MIN, WORD_LOOP_MIN) | _in_phrases_again(said)
+    if not again.any():
+        places = [(letter, at, at + 1) for at, letter in enumerate(text[skipped:]) if not letter.isspace()]
+        letters = np.array([ord(letter) for letter, _, _ in places], dtype=np.uint32)
+        again = _in_loops(letters, CHARACTER_PERIODS, CHARACTER_REPEATS_MIN, CHARACTER_LOOP_MIN)
+    edges = np.flatnonzero(np.diff(again, prepend=False, append=False))
+    return [
+        (skipped + places[first][1], skipped + places[end - 1][2])
+        for first, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
+    ]
 
 
 def _repeats(said: npt.NDArray[np.int64]) -> tuple[int, int]:
@@ -102,10 +120,10 @@ def _repeats(said: npt.NDArray[np.int64]) -> tuple[int, int]:
     return len(said) - 2 - len(counts), int(counts.max())
 
 
-def _looping(
+def _in_loops(
     units: npt.NDArray[np.int64] | npt.NDArray[np.uint32], periods: Iterable[int], repeats: int, least: int
-) -> float:
-    """Share of ``units`` inside runs that equal themselves ``period`` earlier, often and long enough."""
+) -> Bools:
+    """Which ``units`` are inside runs that equal themselves ``period`` earlier, often and long enough."""
     n = len(units)
     inside = np.zeros(n, dtype=np.bool_)
     for period in periods:
@@ -120,7 +138,22 @@ def _looping(
         for start, end in zip(starts, ends, strict=True):
             if end - start >= span:
                 inside[start:end] = True
-    return float(inside.mean()) if n else 0.0
+    return inside
+
+
+def _share(inside: Bools) -> float:
+    return float(inside.mean()) if len(inside) else 0.0
+
+
+def _in_phrases_again(said: npt.NDArray[np.int64]) -> Bools:
+    """Which words are inside phrases that were said before, where these are more than tables and code have."""
+    inside = np.zeros(len(said), dtype=np.bool_)
+    if _said_before(said) > 0:
+        seen: set[bytes] = set()
+        for at, phrase in enumerate(np.lib.stride_tricks.sliding_window_view(said, PHRASE_WORDS)):
+            inside[at : at + PHRASE_WORDS] |= phrase.tobytes() in seen
+            seen.add(phrase.tobytes())
+    return inside
 
 
 def _said_before(said: npt.NDArray[np.int64]) -> float:

@@ -30,15 +30,15 @@ from safetensors import safe_open
 
 from signals.batch import Batch, Costly, column
 from signals.encoder import DIMENSIONS, TONE_LAYER, Encoded, Encoder
-from signals.normalise import TEXT_CHARS_MAX, bounded, payloads, plain, spelled, unseen
+from signals.normalise import TEXT_CHARS_MAX, bounded, lower, payloads, plain, spelled, unseen
 from signals.runtime.weights import WeightsError
 from signals.toxicity import read_card
 from signals.types import Abstention, Embeddings, Exchange, Floats, ScoreColumn, ScoreSpec, Side
+from signals.words import sentences
 
 HEAD = "injection-v1"
 PHRASE = 0.9
 SENTENCES_MAX = 2
-SENTENCE_CHARS_MAX = 1_000
 CONTEXT_RULES = "2"
 """Of what counts as context: raised when the same context head reads other sentences."""
 CUE_CHARS = 100  # a short sentence with one cue does not outweigh a longer one with two
@@ -158,7 +158,6 @@ _CUE_WORDS = """
 """
 _CUES = frozenset(_CUE_WORDS.split())
 _LATIN_WORD = re.compile("[a-z]+")
-_BREAK = re.compile(r"[.!?:;]\s+|[。！？\n]\s*")
 
 
 class Injection:
@@ -243,17 +242,6 @@ def phrase_score(text: str) -> float:
     return PHRASE if unseen(text) else 0.0
 
 
-def sentences(text: str) -> list[tuple[int, int]]:
-    """Where the sentences and lines of ``text`` lie, without gaps; none is longer than SENTENCE_CHARS_MAX."""
-    ends = [*(found.end() for found in _BREAK.finditer(text)), len(text)]
-    starts = [0, *ends[:-1]]
-    return [
-        (left, min(left + SENTENCE_CHARS_MAX, end))
-        for start, end in zip(starts, ends, strict=True)
-        for left in range(start, end, SENTENCE_CHARS_MAX)
-    ]
-
-
 def supplied(exchange: Exchange) -> str | None:
     """The context without what the operator wrote: orders to the model are what a system prompt is for.
 
@@ -284,8 +272,8 @@ def phrase_places(text: str) -> list[tuple[int, int]]:
     Invisible characters and look-alikes are seen through; leetspeak, spaced letters and encoded texts have no place.
     """
     bare = plain(text[:TEXT_CHARS_MAX])
-    lower = _lower(bare.text)
-    found = sorted(match.span() for pattern in _tried(lower) for match in pattern.finditer(lower))
+    said = lower(bare.text)
+    found = sorted(match.span() for pattern in _tried(said) for match in pattern.finditer(said))
     apart: list[tuple[int, int]] = []
     for start, end in found:
         if apart and start < apart[-1][1]:
@@ -315,8 +303,3 @@ def _tried(text: str) -> Iterator[re.Pattern[str]]:
     for ones, others, pattern in PHRASES:
         if any(stem in text for stem in ones) and any(stem in text for stem in others):
             yield pattern
-
-
-def _lower(text: str) -> str:
-    """In lower case and as long as it was: the one capital that becomes two characters loses its dot first."""
-    return text.replace("İ", "I").lower()

@@ -1,8 +1,16 @@
 """Marks: where in its texts a judged exchange shows what a signal judged; for evidence, of single calls, on demand.
 
-Words that no context holds for the signals of groundedness, phrases and orders for injection. Personal data and
-secrets need no mark: whoever keeps a text for evidence has taken them out (``excerpts.py``). A signal that no function
-here knows judges its text as a whole: its passages are there, and nothing in them is marked.
+==================================== ==================================================================================
+toxicity and the labels of a model   the worst part of the text, which its model finds (``worst.py``)
+the signals of groundedness          words that no context holds; of these names, or numbers
+injection, context_injection         phrases of attacks, orders to the model
+refusal                              the phrase that declines
+degeneration                         what is said over and over
+pii                                  nothing: whoever keeps a text for evidence has taken it out (``excerpts.py``)
+==================================== ==================================================================================
+
+Any other signal judges its text as a whole (relevance, language, format, perplexity): its passages are there, and
+nothing in them is marked.
 """
 
 from __future__ import annotations
@@ -12,8 +20,10 @@ from collections.abc import Callable, Iterable
 from enum import StrEnum
 from typing import NamedTuple
 
+from signals.degeneration import repeated_places
 from signals.groundedness.highlights import highlights
-from signals.types import Exchange
+from signals.refusal import refusal_places
+from signals.types import Exchange, Side
 
 MARKS_MAX = 500  # of one text
 _TOGETHER = re.compile(r"[\s,.;:'’-]{1,2}")  # between two marked words that become one mark
@@ -50,12 +60,25 @@ class Passage(NamedTuple):
 NOT_HELD = "not in the context"
 PHRASE = "phrase of an attack"
 ORDER = "order to the model"
+WORST = "judged worst"
+DECLINES = "declines"
+REPEATED = "said over and over"
 
 
-def passages(signal: str, exchange: Exchange) -> list[Passage]:
-    """Question and answer as far as they are known, and the context where it is what was judged."""
+def judged(exchange: Exchange, side: Side) -> tuple[Of, str | None]:
+    """The text of a side."""
+    return (Of.QUESTION, exchange.input) if side is Side.INPUT else (Of.ANSWER, exchange.output)
+
+
+def passages(signal: str, exchange: Exchange, worst: tuple[Of, Mark] | None = None) -> list[Passage]:
+    """Question and answer as far as they are known, and the context where it is what was judged.
+
+    ``worst`` is the mark of a signal whose model has to be asked for it.
+    """
     mark = _MARKERS.get(signal)
     marked = mark(exchange) if mark else {}
+    if worst is not None:
+        marked.setdefault(worst[0], []).append(worst[1])
     texts = {Of.QUESTION: exchange.input, Of.ANSWER: exchange.output}
     if Of.CONTEXT in marked:
         from signals.injection import supplied  # noqa: PLC0415 - torch
@@ -100,6 +123,10 @@ def _orders(exchange: Exchange) -> _Marked:
     return {Of.CONTEXT: [Mark(*place, ORDER) for place in order_places(context)]}
 
 
+def _in_answer(find: Callable[[str], list[tuple[int, int]]], why: str) -> Callable[[Exchange], _Marked]:
+    return lambda exchange: {Of.ANSWER: [Mark(*place, why) for place in find(exchange.output or "")]}
+
+
 def _joined(places: Iterable[tuple[int, int]], text: str) -> list[tuple[int, int]]:
     """Neighbours with next to nothing between them as one: a run of words reads better than words."""
     joined: list[tuple[int, int]] = []
@@ -118,6 +145,8 @@ _MARKERS: dict[str, Callable[[Exchange], _Marked]] = {
     ),
     "number_mismatch": _new_words(lambda word: any(map(str.isdigit, word))),
     "entity_mismatch": _new_words(lambda word: word[:1].isupper()),
+    "refusal": _in_answer(refusal_places, DECLINES),
+    "degeneration": _in_answer(repeated_places, REPEATED),
     "injection": _phrases,
     "context_injection": _orders,
 }

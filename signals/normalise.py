@@ -138,6 +138,11 @@ def _alone(character: str) -> str | None:
     return _NEEDS_ITS_WORD if found.lastgroup == "homoglyph" else ""
 
 
+def lower(text: str) -> str:
+    """In lower case and as long as it was: the one capital that becomes two characters loses its dot first."""
+    return text.replace("İ", "I").lower()
+
+
 def bounded(text: str) -> str:
     """At most TEXT_CHARS_MAX characters: the beginning and the end of a longer text."""
     half = TEXT_CHARS_MAX // 2

@@ -6,13 +6,14 @@ worst of them counts. A text without disguise has no further reading, and costs 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Protocol
 
 import numpy as np
 
 from signals.normalise import payloads, plain, spelled, spelled_oddly
-from signals.types import Floats
+from signals.types import Floats, Judge
 
 PAYLOADS_READ_MAX = 4  # of a text
 VERSION = "read2"  # part of the identity of every column that is judged so
@@ -37,3 +38,13 @@ def worst_readings(model: Reader, texts: Sequence[str]) -> dict[str, Floats]:
     every = list(dict.fromkeys([*texts, *(said for found in further.values() for said in found)]))
     rows = dict(zip(every, model.predict(every), strict=True))
     return {text: np.maximum.reduce([rows[said] for said in (text, *found)]) for text, found in further.items()}
+
+
+def judges(model: Reader, labels: Sequence[str]) -> Mapping[str, Judge]:
+    """By label: what gives the probability of any texts by their worst readings."""
+    return {label: partial(_label, model, at) for at, label in enumerate(labels)}
+
+
+def _label(model: Reader, at: int, texts: Sequence[str]) -> Floats:
+    rows = worst_readings(model, texts)
+    return np.array([rows[text][at] for text in texts], dtype=np.float32)

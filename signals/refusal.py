@@ -19,9 +19,11 @@ questions that its documents do not answer.
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
+from itertools import accumulate
 
 from signals.batch import Batch, Costly, each
-from signals.normalise import plain
+from signals.normalise import lower, plain
 from signals.types import Abstention, Embeddings, Exchange, ScoreColumn, ScoreSpec, Side
 
 DECLINES = 1.0
@@ -31,6 +33,7 @@ LATER = 0.4
 OPENING_CHARS = 320
 SHORT_CHARS = 500  # an answer of this length that declines has said little else
 TEXT_CHARS_MAX = 8_192
+_WORD = re.compile(r"\S+")
 _REASONS = frozenset({"refusal", "refused"})
 
 _DO = (
@@ -159,6 +162,23 @@ def refusal(text: str) -> float:
     if _UNKNOWN.search(said, 0, OPENING_CHARS) is not None:
         return NOT_KNOWN
     return LATER if found is not None else 0.0
+
+
+def refusal_places(text: str) -> list[tuple[int, int]]:
+    """Where an answer says that it declines, or else that it does not know; for marks."""
+    bare = plain(text[:TEXT_CHARS_MAX])
+    words = list(_WORD.finditer(lower(bare.text).replace("’", "'").replace("‘", "'")))
+    said = " ".join(word[0] for word in words)
+    found = _DECLINE.search(said) or _UNKNOWN.search(said, 0, OPENING_CHARS)
+    if found is None:
+        return []
+    ends = list(accumulate(len(word[0]) + 1 for word in words))  # of each word with its space
+
+    def origin(at: int) -> int:
+        word = bisect_right(ends, at)
+        return words[word].end() - (ends[word] - 1 - at)
+
+    return [bare.span(origin(found.start()), origin(found.end() - 1) + 1)]
 
 
 def _score(exchange: Exchange) -> float | Abstention:

@@ -15,7 +15,7 @@ For an analyst with a DataFrame::
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -32,7 +32,7 @@ from signals.perplexity import Perplexity
 from signals.reference import Reference
 from signals.refusal import Refusal
 from signals.runtime.weights import WeightsError
-from signals.types import Abstention, Bools, Depths, Embeddings, Exchange, ScoreColumn, ScoreSpec, SuiteScores
+from signals.types import Abstention, Bools, Depths, Embeddings, Exchange, Judge, ScoreColumn, ScoreSpec, SuiteScores
 
 if TYPE_CHECKING:
     from signals.cascade import CascadeOptions
@@ -86,6 +86,11 @@ class Suite:
     def shed_order(self) -> tuple[tuple[str, ...], ...]:
         """The costly signals, the costliest first; those of one step share their cost, so they go together."""
         return tuple(tuple(signal.name for signal in self._signals if signal.costly == step) for step in self._steps)
+
+    @property
+    def judges(self) -> Mapping[str, Judge]:
+        """By signal: what judges pieces of texts with the signal's own model. Between batches; no batch counts it."""
+        return {name: judge for signal in self._signals for name, judge in getattr(signal, "judges", {}).items()}
 
     def score(self, exchanges: Sequence[Exchange], shed: Bools | Depths | None = None) -> SuiteScores:
         """Scores in the order of ``exchanges``; columns in the order of ``specs``. Never raises for what a text holds.

@@ -18,7 +18,7 @@ Source: the sets and numbers are in ``signals/heads/toxicity-v3.md``; the labels
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,9 +29,9 @@ from safetensors import SafetensorError, safe_open
 from signals.batch import Batch, Costly, column
 from signals.encoder import DIMENSIONS, TAPS, Encoded, Encoder
 from signals.language import language
-from signals.readings import VERSION, readings, worst_readings
+from signals.readings import VERSION, judges, readings, worst_readings
 from signals.runtime.weights import WeightsError, file_sha256
-from signals.types import Embeddings, Floats, ScoreColumn, ScoreSpec, Side
+from signals.types import Embeddings, Floats, Judge, ScoreColumn, ScoreSpec, Side
 
 if TYPE_CHECKING:
     from signals.detoxify import DetoxifyModel
@@ -75,8 +75,16 @@ class ToxicityHead:
 
     def judge(self, batch: Batch, side: Side) -> Floats:
         """The calibrated probability of each text of a side that is not left out, shape (n,)."""
-        probabilities = self.probabilities(batch.encoded(side))
-        found = [(row, text) for row, said in enumerate(batch.wanted(side)) for text in readings(said)]
+        return self._worst(batch.wanted(side), batch.encoded(side))
+
+    @property
+    def judges(self) -> Mapping[str, Judge]:
+        return {self.name: lambda texts: self._worst(texts, self._encoder.encode(texts))}
+
+    def _worst(self, texts: Sequence[str], encoded: Encoded) -> Floats:
+        """Over the readings of each text."""
+        probabilities = self.probabilities(encoded)
+        found = [(row, text) for row, said in enumerate(texts) for text in readings(said)]
         if found:
             again = self.probabilities(self._encoder.encode([text for _, text in found]))
             np.maximum.at(probabilities, [row for row, _ in found], again)
@@ -125,6 +133,10 @@ class ToxicityModel:
 
     def embed(self, batch: Batch) -> tuple[Embeddings, ...]:  # noqa: ARG002 - it has no vectors
         return ()
+
+    @property
+    def judges(self) -> Mapping[str, Judge]:
+        return judges(self._model, self._model.labels)
 
     def close(self) -> None:
         """Stop the model's workers; safe twice."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import NamedTuple, Protocol
@@ -12,6 +13,7 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float32]
 Bools = npt.NDArray[np.bool_]
 Depths = npt.NDArray[np.uint8]  # how many steps of ScoringSuite.shed_order are left out, an exchange
+Judge = Callable[[Sequence[str]], Floats]  # what a signal makes of any texts: 0 good .. 1 bad, shape (n,)
 
 
 class Side(StrEnum):
@@ -119,6 +121,11 @@ class ScoringSuite(Protocol):
     @property
     def shed_order(self) -> tuple[tuple[str, ...], ...]:
         """Names of the costly signals, a step each: the first step is the first to be left out under overload."""
+        ...
+
+    @property
+    def judges(self) -> Mapping[str, Judge]:
+        """By signal: what judges pieces of texts with the signal's own model, for evidence; no score comes of it."""
         ...
 
     def score(self, exchanges: list[Exchange], shed: Bools | Depths | None = None) -> SuiteScores:

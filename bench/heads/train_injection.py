@@ -25,8 +25,9 @@ from bench.heads.injection_card import write_card
 from bench.heads.linear import Linear, Vectors, fit, joined, vectors_of
 from bench.measures import DATA, auroc, interval, read_set
 from signals.encoder import TONE_LAYER, Encoder
-from signals.injection import HEAD, SENTENCES_MAX, orders, phrase_score, sentences
+from signals.injection import HEAD, SENTENCES_MAX, orders, phrase_score
 from signals.runtime.weights import file_sha256
+from signals.words import sentences
 
 ATTACKS = "jailbreak_itw"
 HARMLESS = ("halueval_general", "openai_mod", "pandalm_pref", "llmbar_pref", "mtrag_human")

@@ -17,7 +17,7 @@ from pathlib import Path
 from bench.measures import DATA, SetError
 from bench.quality.rows import Row, markdown
 
-SECTIONS = ("groundedness", "citations", "toxicity", "injection", "others", "reference", "drift", "own")
+SECTIONS = ("groundedness", "citations", "toxicity", "marks", "injection", "others", "reference", "drift", "own")
 """Modules of this package, each with ``measure(data) -> Iterator[Row]``."""
 
 

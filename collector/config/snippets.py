@@ -24,6 +24,8 @@ class SnippetsConfig(_Section):
     """Characters of one text that are kept."""
     calls_per_minute_max: Annotated[int, Field(ge=1, le=100)] = 5
     """So many of a minute's worst calls, for each signal, side, service and model."""
+    drift_calls_per_minute_max: Annotated[int, Field(ge=0, le=20)] = 0
+    """So many of a minute's calls of each service and model for the drift page, flagged or not; 0: none."""
     per_minute_max: Annotated[int, Field(ge=1, le=10_000)] = 240
     """Excerpts that one process keeps in a minute; further calls get none."""
     bytes_max: Annotated[int, Field(ge=1 << 20)] = 1 << 30

@@ -54,6 +54,7 @@ def demo_config(options: Options, environ: Mapping[str, str]) -> Config:
         "evidence.snippets.enabled": True,
         "evidence.snippets.ttl_hours": SNIPPET_HOURS,
         "evidence.snippets.calls_per_minute_max": 20,  # an incident of a minute or two
+        "evidence.snippets.drift_calls_per_minute_max": 5,
         "evidence.snippets.per_minute_max": 2_000,
         "baseline.current_minutes": 10,
         "baseline.baseline_hours": 2,

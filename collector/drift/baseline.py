@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 
@@ -25,7 +25,10 @@ class Shelf:
     minute: Ints
     id: Hashes
     sketches: Bytes
+    time: Ints  # microseconds since the epoch
     trace: Bytes
+    span: Bytes
+    kept: Mask  # whose text is kept for evidence, if any is
 
     def __len__(self) -> int:
         return len(self.minute)
@@ -44,19 +47,35 @@ class Shelf:
         return found
 
     def take(self, rows: Ints) -> Shelf:
-        return Shelf(minute=self.minute[rows], id=self.id[rows], sketches=self.sketches[rows], trace=self.trace[rows])
+        return Shelf(**{part.name: getattr(self, part.name)[rows] for part in fields(self)})
 
 
-def shelve(calls: Calls, minute_max: int) -> dict[Slice, Shelf]:
-    """The calls of one hour: one a conversation, at most ``minute_max`` a minute."""
+def shelve(calls: Calls, minute_max: int, kept_max: int = 0) -> dict[Slice, Shelf]:
+    """The calls of one hour: one a conversation, at most ``minute_max`` a minute.
+
+    Of all that a minute has, the first ``kept_max`` by their hash are those that the scoring workers keep texts of.
+    """
     found = {}
     for name, mine in calls.slices():
         rows = mine[np.lexsort((calls.id[mine], calls.minute[mine]))]
-        first = rows[np.sort(np.unique(calls.conversation[rows], return_index=True)[1])]
-        minute = calls.minute[first]
-        kept = calls.take(first[np.arange(len(first)) - np.searchsorted(minute, minute) < minute_max])
-        found[name] = Shelf(minute=kept.minute, id=kept.id, sketches=kept.sketches[name.side], trace=kept.trace)
+        first = np.sort(np.unique(calls.conversation[rows], return_index=True)[1])
+        chosen = first[_rank(calls.minute[rows[first]]) < minute_max]
+        taken = calls.take(rows[chosen])
+        found[name] = Shelf(
+            minute=taken.minute,
+            id=taken.id,
+            sketches=taken.sketches[name.side],
+            time=taken.time,
+            trace=taken.trace,
+            span=taken.span,
+            kept=(_rank(calls.minute[rows]) < kept_max)[chosen],
+        )
     return found
+
+
+def _rank(minutes: Ints) -> Ints:
+    """Of each among its equals; ``minutes`` ascend."""
+    return np.arange(len(minutes)) - np.searchsorted(minutes, minutes)
 
 
 @dataclass(slots=True)
@@ -80,6 +99,7 @@ class Baseline:
     reference_days: int
     recent_gap_seconds: float | None
     minute_max: int
+    kept_max: int = 0  # as for ``shelve``
     _hours: dict[int, dict[Slice, Shelf]] = field(default_factory=dict)
 
     def forget(self, since: int) -> None:
@@ -118,7 +138,7 @@ class Baseline:
         if hour not in self._hours:
             while len(self._hours) >= HOURS_HELD:
                 self._hours.pop(next(iter(self._hours)))
-            self._hours[hour] = shelve(self.load(hour), self.minute_max)
+            self._hours[hour] = shelve(self.load(hour), self.minute_max, self.kept_max)
         return self._hours[hour]
 
     @property

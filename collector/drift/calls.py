@@ -48,6 +48,7 @@ class Calls:
     late_by: Ints  # microseconds from the call's end to the log time of its object; negative: a clock ahead
     id: Hashes  # of trace and span id: independent of what the call says
     trace: Bytes  # (n, 16)
+    span: Bytes  # (n, 8)
     conversation: Hashes  # of conversation (else trace) and slice
     group: Ints  # places in ``groups``
     groups: tuple[tuple[str, str, str], ...]  # service, model, version
@@ -72,6 +73,7 @@ class Calls:
             late_by=self.late_by[rows],
             id=self.id[rows],
             trace=self.trace[rows],
+            span=self.span[rows],
             conversation=self.conversation[rows],
             group=self.group[rows],
             groups=self.groups,
@@ -118,6 +120,16 @@ def read_hour(base: Path, files: Sequence[File], hour: int, positions: dict[str,
     return found.take(found.hour == hour)
 
 
+def ids(trace: Bytes, span: Bytes) -> Hashes:
+    """The hash of each call by which some are taken before others, of its trace ids (n, 16) and span ids (n, 8)."""
+    return _mix(_of_trace(trace) ^ _mix(np.ascontiguousarray(span).view(">u8").astype(np.uint64)[:, 0]))
+
+
+def _of_trace(trace: Bytes) -> Hashes:
+    halves = np.ascontiguousarray(trace).view(">u8").astype(np.uint64)
+    return _mix(halves[:, 0] ^ _mix(halves[:, 1]))
+
+
 def _table(path: Path) -> pa.Table:
     with pq.ParquetFile(path) as file:
         return file.read([*_COLUMNS, *_SIDES.values()]).combine_chunks()
@@ -126,10 +138,8 @@ def _table(path: Path) -> pa.Table:
 def _calls(table: pa.Table, log_time: float) -> Calls:
     n = table.num_rows
     time = table.column("time").cast(pa.int64()).to_numpy()
-    trace = _bytes(table.column("trace_id"), 16)
-    halves = np.ascontiguousarray(trace).view(">u8").astype(np.uint64)
-    span = np.ascontiguousarray(_bytes(table.column("span_id"), 8)).view(">u8").astype(np.uint64)[:, 0]
-    of_trace = _mix(halves[:, 0] ^ _mix(halves[:, 1]))
+    trace, span = _bytes(table.column("trace_id"), 16), _bytes(table.column("span_id"), 8)
+    of_trace = _of_trace(trace)
     words = [table.column(name).cast(pa.string()).to_pylist() for name in ("service", "model", "v_version")]
     keys = list(zip(*words, strict=True))
     groups = {key: code for code, key in enumerate(sorted(set(keys)))}
@@ -142,8 +152,9 @@ def _calls(table: pa.Table, log_time: float) -> Calls:
     return Calls(
         time=time,
         late_by=round(log_time * 1e6) - time,
-        id=_mix(of_trace ^ _mix(span)),
+        id=ids(trace, span),
         trace=trace,
+        span=span,
         conversation=_mix(np.where(alone, of_trace, conversation) ^ (salt[group] if n else np.empty(0, np.uint64))),
         group=group,
         groups=tuple(groups),
@@ -167,6 +178,7 @@ def _joined(parts: Sequence[Calls]) -> Calls:
         late_by=all_of([part.late_by for part in parts], np.int64),
         id=all_of([part.id for part in parts], np.uint64),
         trace=all_of([part.trace for part in parts], np.uint8, 16),
+        span=all_of([part.span for part in parts], np.uint8, 8),
         conversation=all_of([part.conversation for part in parts], np.uint64),
         group=all_of(recoded, np.int64),
         groups=tuple(groups),

@@ -68,6 +68,10 @@ class Topic(msgspec.Struct, frozen=True, kw_only=True):
     change_high: float
     examples_before: tuple[str, ...]  # trace ids, hex
     examples_after: tuple[str, ...]
+    spans_before: tuple[str, ...] = ()  # … and span ids, hex; of older records nobody knows them
+    spans_after: tuple[str, ...] = ()
+    times_before: tuple[int, ...] = ()  # … and when these calls ended, microseconds since the epoch
+    times_after: tuple[int, ...] = ()
 
 
 class Topics(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 
 import numpy as np
 
@@ -30,8 +31,11 @@ def look_up(baseline: Baseline, name: Slice, hour: int, now: float) -> Topics | 
         left -= len(earlier[-1])
     if not newest or not sum(map(len, earlier)):
         return None
-    after, after_traces = (part[-AFTER_MAX:] for part in _joined(newest))
-    before, before_traces = _joined(earlier)
+    after, before = _joined(newest), _joined(earlier)
+    after = after.take(np.arange(len(after))[-AFTER_MAX:])
+    found = signals.topics(
+        unsketch(before.sketches), unsketch(after.sketches), most=TOPICS_MAX, foremost=(before.kept, after.kept)
+    )
     return Topics(
         slice=name,
         topics=tuple(
@@ -40,20 +44,26 @@ def look_up(baseline: Baseline, name: Slice, hour: int, now: float) -> Topics | 
                 share_after=topic.share.after,
                 change_low=topic.share.low,
                 change_high=topic.share.high,
-                examples_before=_ids(before_traces, topic.baseline_examples),
-                examples_after=_ids(after_traces, topic.current_examples),
+                examples_before=_hex(before.trace, topic.baseline_examples),
+                examples_after=_hex(after.trace, topic.current_examples),
+                spans_before=_hex(before.span, topic.baseline_examples),
+                spans_after=_hex(after.span, topic.current_examples),
+                times_before=tuple(before.time[list(topic.baseline_examples)].tolist()),
+                times_after=tuple(after.time[list(topic.current_examples)].tolist()),
             )
-            for topic in signals.topics(unsketch(before), unsketch(after), most=TOPICS_MAX)
+            for topic in found
         ),
         n_before=len(before),
         n_after=len(after),
     )
 
 
-def _joined(shelves: Sequence[Shelf]) -> tuple[Bytes, Bytes]:
-    """Sketches and trace ids of some calls, oldest first."""
-    return np.concatenate([shelf.sketches for shelf in shelves]), np.concatenate([shelf.trace for shelf in shelves])
+def _joined(shelves: Sequence[Shelf]) -> Shelf:
+    """The calls of some shelves, oldest first."""
+    return Shelf(
+        **{part.name: np.concatenate([getattr(shelf, part.name) for shelf in shelves]) for part in fields(Shelf)}
+    )
 
 
-def _ids(traces: Bytes, rows: Sequence[int]) -> tuple[str, ...]:
-    return tuple(traces[row].tobytes().hex() for row in rows)
+def _hex(ids: Bytes, rows: Sequence[int]) -> tuple[str, ...]:
+    return tuple(ids[row].tobytes().hex() for row in rows)

@@ -32,6 +32,7 @@ class Watch:
     base: Path  # of the files' paths
     config: DriftConfig
     written_by: str
+    kept_max: int = 0  # of a minute's calls of a slice, the first by their hash: their texts are kept for evidence
     head: Head | None = None
     _files: Sequence[File] = ()
     _judge: Judge = field(init=False)
@@ -44,6 +45,7 @@ class Watch:
             reference_days=config.reference_days,
             recent_gap_seconds=config.recent_gap_seconds,
             minute_max=math.ceil(config.pairs_max * max(1.0, 60.0 / config.window_seconds)),
+            kept_max=self.kept_max,
         )
         self._judge = Judge(
             config=config,

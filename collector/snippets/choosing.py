@@ -1,5 +1,8 @@
 """Which calls get a snippet: the worst of every minute, for each signal, side, service and model, within a budget.
 
+For the drift page, where that is asked for, also the first of every minute by the hash that drift goes by, for each
+service and model: which these are the serving process knows without a word of theirs, and names them as examples.
+
 The order is that of the evidence page: by score, and of equal scores by trace id. So what the page lists as worst was
 among the worst of its minute, and has a snippet, however calls are spread over batches and workers.
 """
@@ -7,6 +10,7 @@ among the worst of its minute, and has a snippet, however calls are spread over 
 from __future__ import annotations
 
 from bisect import insort
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -16,9 +20,11 @@ import numpy as np
 from collector import catalog
 from collector.config import ConfigError, SnippetsConfig
 from collector.delta import SCORE_SCALE
+from collector.drift.calls import Bytes, ids
+from collector.evidence import DRIFT
 from collector.records import LLMCall, SnippetDrop
 from collector.snippets.record import Key
-from signals.types import ScoreColumn
+from signals.types import ScoreColumn, ScoreSpec
 
 MINUTES_MAX = 15  # of calls' own time that are remembered at once
 SLICES_MAX = 2_000  # of a minute; calls of further ones get no snippet
@@ -26,15 +32,15 @@ SHARED = 0.5  # of the budget is left to slices that have few: the more one has,
 AHEAD_SECONDS_MAX = 60.0  # a call stamped further ahead of the clock would be kept too long
 
 _Slice = tuple[str, str, str]  # column, service, model
-_Rank = tuple[int, str]  # score in millionths, negative; trace id
+_Rank = tuple[int, str]  # score in millionths, negative, or hash; trace id
 
 
 class Chosen(NamedTuple):
     """A row of a batch that gets a snippet."""
 
     row: int
-    signal: str
     key: Key
+    spec: ScoreSpec | None = None  # None: for the drift page
 
 
 @dataclass(slots=True)
@@ -57,7 +63,7 @@ class Chooser:
         self._left = float(self.config.per_minute_max)
 
     def choose(self, calls: Sequence[LLMCall], columns: Sequence[ScoreColumn], now: float) -> list[Chosen]:
-        """Rows that are flagged and among the worst; ``now`` is the clock's time in seconds."""
+        """Rows that are flagged and among the worst, then those for the drift page; ``now`` is the clock's, seconds."""
         self._refill(now)
         chosen = []
         for column in columns:
@@ -71,19 +77,36 @@ class Chooser:
             )
             for rank, trace_id, row in worst_first:
                 call = calls[row]
-                if self._admits(call, column.spec.column, (rank, trace_id), now):
-                    key = Key(call.ended_at // 1_000, trace_id, call.span_id.lower(), column.spec.column)
-                    chosen.append(Chosen(row, column.spec.signal, key))
+                if self._admits(call, column.spec.column, (rank, trace_id), now, self.config.calls_per_minute_max):
+                    chosen.append(Chosen(row, _key(call, column.spec.column), column.spec))
+        return chosen + self._ordinary(calls, now)
+
+    def _ordinary(self, calls: Sequence[LLMCall], now: float) -> list[Chosen]:
+        most = self.config.drift_calls_per_minute_max
+        if not most:
+            return []
+        spoken = [row for row, call in enumerate(calls) if call.last_user_text or any(out.text for out in call.outputs)]
+        hashes = ids(
+            _bytes([calls[row].trace_id for row in spoken], 16), _bytes([calls[row].span_id for row in spoken], 8)
+        )
+        seen: Counter[tuple[int, str, str]] = Counter()
+        chosen = []
+        for rank, row in sorted(zip(hashes.tolist(), spoken, strict=True)):
+            call = calls[row]
+            place = (call.ended_at // 60_000_000_000, call.service, _model(call))
+            seen[place] += 1
+            if seen[place] <= most and self._admits(call, DRIFT, (rank, call.trace_id.lower()), now, most):
+                chosen.append(Chosen(row, _key(call, DRIFT)))
         return chosen
 
-    def _admits(self, call: LLMCall, column: str, rank: _Rank, now: float) -> bool:
+    def _admits(self, call: LLMCall, column: str, rank: _Rank, now: float, most: int) -> bool:
         ended = call.ended_at / 1e9
         if ended > now + AHEAD_SECONDS_MAX:
             return self._drop(SnippetDrop.OFF_CLOCK)
         if ended + self.config.ttl_hours * 3_600 <= now:
             return self._drop(SnippetDrop.EXPIRED)
-        slices, most = self._minute(int(ended // 60)), self.config.calls_per_minute_max
-        place = (column, call.service, call.request_model or call.response_model or "")
+        slices = self._minute(int(ended // 60))
+        place = (column, call.service, _model(call))
         worst = slices.get(place, [])
         if len(worst) == most and rank >= worst[-1]:
             return False
@@ -111,3 +134,16 @@ class Chooser:
     def _drop(self, reason: SnippetDrop) -> bool:
         self.dropped[reason] = self.dropped.get(reason, 0) + 1
         return False
+
+
+def _key(call: LLMCall, column: str) -> Key:
+    return Key(call.ended_at // 1_000, call.trace_id.lower(), call.span_id.lower(), column)
+
+
+def _model(call: LLMCall) -> str:
+    return call.request_model or call.response_model or ""
+
+
+def _bytes(hexes: Sequence[str], width: int) -> Bytes:
+    """A row of ``width`` for each id."""
+    return np.frombuffer(bytes.fromhex("".join(hexes)), dtype=np.uint8).reshape(len(hexes), width)

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from collector.config import Config
-from collector.evidence import Said
+from collector.evidence import DRIFT, Said
 from collector.records import Anchor, LLMCall, SnippetDrop
 from collector.scoring import exchange
 from collector.snippets.choosing import Chooser, Chosen
 from collector.snippets.record import Key, Snippet
 from collector.telemetry import Telemetry
 from signals.excerpts import Redacted
-from signals.marks import Of, passages
-from signals.types import Exchange, ScoreColumn
+from signals.marks import WORST, Mark, Of, Passage, judged, passages
+from signals.types import Exchange, Judge, ScoreColumn
+from signals.worst import worst_parts
 
 log = logging.getLogger(__name__)
+
+_Worst = dict[tuple[str, str], Mark]  # by signal and text
+JUDGED_MAX = 16  # texts of a batch whose worst part a model is asked for; those of further calls stay unmarked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,13 +34,15 @@ class Pending:
 
 
 class Maker:
-    """What the scoring stage does besides; never raises for what a text holds."""
+    """What the scoring stage does besides; never raises for what a text holds, nor for what a model does."""
 
-    def __init__(self, chooser: Chooser, telemetry: Telemetry) -> None:
+    def __init__(self, chooser: Chooser, telemetry: Telemetry, judges: Mapping[str, Judge]) -> None:
+        """``judges`` are the suite's, asked in the thread that makes."""
         self._chooser = chooser
         self._chars_max = chooser.config.chars_max
         self._telemetry = telemetry
-        self._failed = False
+        self._judges = judges
+        self._told: set[str] = set()
 
     def make(
         self,
@@ -48,10 +54,14 @@ class Maker:
     ) -> tuple[Pending, ...]:
         """Snippets of the chosen calls; ``now`` is the clock's time in seconds."""
         redacted: dict[str, Redacted] = {}  # a text is searched once, however many signals flag it
+        every = [
+            (chosen, exchange(calls[chosen.row], contexts[chosen.row]))
+            for chosen in self._chooser.choose(calls, columns, now)
+        ]
+        worst = self._worst(every)
         made = []
-        for chosen in self._chooser.choose(calls, columns, now):
-            seen = exchange(calls[chosen.row], contexts[chosen.row])
-            snippet = self._snippet(chosen, seen, redacted)
+        for chosen, seen in every:
+            snippet = self._snippet(chosen, seen, worst, redacted)
             if snippet is not None:
                 made.append(Pending(anchor=anchors[chosen.row], key=chosen.key, snippet=snippet))
         for reason, count in self._chooser.dropped.items():
@@ -59,13 +69,32 @@ class Maker:
         self._chooser.dropped.clear()
         return tuple(made)
 
-    def _snippet(self, chosen: Chosen, seen: Exchange, redacted: dict[str, Redacted]) -> Snippet | None:
+    def _worst(self, every: Iterable[tuple[Chosen, Exchange]]) -> _Worst:
+        """Marks of the first JUDGED_MAX texts whose signal has a model to ask; a signal's worst calls are first."""
+        wanted: dict[str, dict[str, None]] = {}
+        for chosen, seen in every:
+            if chosen.spec is None or chosen.spec.signal not in self._judges:
+                continue
+            _, text = judged(seen, chosen.spec.side)
+            if text and sum(map(len, wanted.values())) < JUDGED_MAX:
+                wanted.setdefault(chosen.spec.signal, {})[text] = None
+        found: _Worst = {}
+        for signal, texts in wanted.items():
+            try:
+                parts = worst_parts(self._judges[signal], list(texts))
+            except Exception as error:  # an excerpt without a mark is still one
+                self._tell("the worst part of a text could not be found", error)
+                continue
+            found |= {
+                (signal, text): Mark(*part, WORST) for text, part in zip(texts, parts, strict=True) if part is not None
+            }
+        return found
+
+    def _snippet(self, chosen: Chosen, seen: Exchange, worst: _Worst, redacted: dict[str, Redacted]) -> Snippet | None:
         try:
-            said = self._said(chosen.signal, seen, redacted)
+            said = self._said(chosen, seen, worst, redacted)
         except Exception as error:  # whatever a text does to it, calls are counted
-            if not self._failed:  # the first; its words could be the text's
-                log.warning("a snippet could not be made: %s", type(error).__name__)
-            self._failed = True
+            self._tell("a snippet could not be made", error)
             self._telemetry.add("assay_snippets_dropped_total", reason=SnippetDrop.FAILED)
             return None
         if not said:
@@ -73,9 +102,9 @@ class Maker:
             return None
         return Snippet(said=said)
 
-    def _said(self, signal: str, seen: Exchange, redacted: dict[str, Redacted]) -> tuple[Said, ...]:
+    def _said(self, chosen: Chosen, seen: Exchange, worst: _Worst, redacted: dict[str, Redacted]) -> tuple[Said, ...]:
         said = []
-        for passage in passages(signal, seen):
+        for passage in _passages(chosen, seen, worst):
             if not seen.whole and (passage.of is Of.CONTEXT or (passage.of is Of.ANSWER and len(seen.outputs) > 1)):
                 continue  # several texts in one: who knows which of them was cut, and where
             if passage.text not in redacted:
@@ -85,9 +114,23 @@ class Maker:
                 said.append(Said(of=passage.of, excerpt=excerpt))
         return tuple(said)
 
+    def _tell(self, what: str, error: Exception) -> None:
+        """The first time; the error's own words could be the text's."""
+        if what not in self._told:
+            log.warning("%s: %s", what, type(error).__name__)
+        self._told.add(what)
 
-def open_maker(config: Config, telemetry: Telemetry) -> Maker | None:
+
+def _passages(chosen: Chosen, seen: Exchange, worst: _Worst) -> list[Passage]:
+    if chosen.spec is None:
+        return passages(DRIFT, seen)
+    of, text = judged(seen, chosen.spec.side)
+    mark = worst.get((chosen.spec.signal, text or ""))
+    return passages(chosen.spec.signal, seen, (of, mark) if mark else None)
+
+
+def open_maker(config: Config, telemetry: Telemetry, judges: Mapping[str, Judge]) -> Maker | None:
     """None where no snippets are kept. Raises ConfigError where a signal is named that does not exist."""
     if not config.evidence.snippets.enabled:
         return None
-    return Maker(Chooser(config.evidence.snippets, config.signals.warn_at), telemetry)
+    return Maker(Chooser(config.evidence.snippets, config.signals.warn_at), telemetry, judges)

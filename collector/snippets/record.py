@@ -25,7 +25,7 @@ class Key(NamedTuple):
     at: int  # end of the call, microseconds since the epoch
     trace_id: str
     span_id: str
-    column: str  # as ScoreSpec has it: toxicity_output
+    column: str  # as ScoreSpec has it: toxicity_output; or evidence.DRIFT
 
     @property
     def path(self) -> str:

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from collector.chain import ChainError, open_beside
 from collector.config import Config
-from collector.evidence import Said, WorstCall
+from collector.evidence import Named, Said
 from collector.records import SnippetDrop
 from collector.snippets.record import HOUR, Key, Snippet, decode, encode, hour_begin
 
@@ -77,7 +77,7 @@ class Shelf:
             raise ChainError(f"snippets were not read within {READ_SECONDS_MAX:g} s") from None
         return {key: snippet for key, snippet in zip(wanted, found, strict=True) if snippet is not None}
 
-    def said(self, calls: Sequence[WorstCall], column: str) -> dict[tuple[str, str], tuple[Said, ...]]:
+    def said(self, calls: Sequence[Named], column: str) -> dict[tuple[str, str], tuple[Said, ...]]:
         """What is kept of some calls, by trace and span id, for a signal's side. Raises ChainError, as ``read``."""
         found = self.read(Key(_microseconds(call.time), call.trace_id, call.span_id, column) for call in calls)
         return {(key.trace_id, key.span_id): snippet.said for key, snippet in found.items()}

@@ -27,13 +27,16 @@ WINDOWS = pa.schema(
         ("alarm_since", _TIME),
     ]
 )
+EXAMPLES = tuple(f"{what}_{when}" for what in ("examples", "spans", "times") for when in ("before", "after"))
+"""Of a topic: its example calls."""
 TOPICS = pa.schema(
     [
         ("window_start", _TIME),
         *_SLICE,
         ("topic", _INT),
         *((name, _REAL) for name in ("share_before", "share_after", "change_low", "change_high")),
-        *((name, pa.list_(_TEXT)) for name in ("examples_before", "examples_after")),
+        *((name, pa.list_(_TEXT)) for name in ("examples_before", "examples_after", "spans_before", "spans_after")),
+        *((name, pa.list_(_TIME)) for name in ("times_before", "times_after")),
         *((name, _INT) for name in ("n_before", "n_after")),
     ]
 )
@@ -109,8 +112,7 @@ def _topics(record: Record) -> list[dict[str, Any]]:
             "share_after": topic.share_after,
             "change_low": topic.change_low,
             "change_high": topic.change_high,
-            "examples_before": list(topic.examples_before),
-            "examples_after": list(topic.examples_after),
+            **{name: list(getattr(topic, name)) for name in EXAMPLES},
             "n_before": found.n_before,
             "n_after": found.n_after,
         }

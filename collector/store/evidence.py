@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import zip_longest
 from typing import Any
 
-from collector.evidence import Cell, Coverage, DriftAlarm, DriftReport, Question, Report, Slice, Topic
+from collector.evidence import Cell, Coverage, DriftAlarm, DriftReport, Example, Named, Question, Report, Slice, Topic
 from collector.store.asked import POINTS_MAX, Asked, at, between, shown, slice_of, slices
 from collector.store.coverage import coverage
 from collector.store.database import rows_of
+from collector.store.driftlog import EXAMPLES
+from collector.store.examples import flagged
 from collector.store.sampled import sampled
 from collector.store.store import Store
 from collector.store.worst import worst_calls
@@ -114,17 +118,19 @@ class Findings:
                 "GROUP BY 1 ORDER BY 1",
                 values,
             )
-            topics = rows_of(
+            found = rows_of(
                 connection,
                 "SELECT service, model, side, share_before, share_after, change_low, change_high, "  # noqa: S608
-                f"examples_before, examples_after FROM drift_topics WHERE {where} "
+                f"{', '.join(EXAMPLES)} FROM drift_topics WHERE {where} "
                 f"ORDER BY service, model, side, topic LIMIT {TOPICS_MAX}",
                 values,
             )
+            topics = tuple(map(_topic, found))
+            flags = flagged(connection, self._store.files.base, _named(topics), self._store.thresholds.warn)
         return DriftReport(
             alarms=tuple(_alarm(row) for row in alarms),
             course=tuple(_thinned(course)),
-            topics=tuple(_topic(row) for row in topics),
+            topics=tuple(_flagged(topic, flags) for topic in topics),
             sql=f"SELECT * FROM drift_windows\nWHERE {shown(where, values)}\n  AND {bounds}\nORDER BY window_end",  # noqa: S608
         )
 
@@ -162,7 +168,7 @@ def _alarm(row: dict[str, Any]) -> DriftAlarm:
 
 
 def _topic(row: Sequence[Any]) -> Topic:
-    service, model, side, before, after, low, high, examples_before, examples_after = row
+    service, model, side, before, after, low, high, *examples = row
     return Topic(
         service=service,
         model=model,
@@ -171,9 +177,27 @@ def _topic(row: Sequence[Any]) -> Topic:
         share_after=after,
         change_low=low,
         change_high=high,
-        examples_before=tuple(examples_before or ()),
-        examples_after=tuple(examples_after or ()),
+        examples_before=_examples(*examples[0::2]),
+        examples_after=_examples(*examples[1::2]),
     )
+
+
+def _examples(traces: list[str] | None, spans: list[str] | None, times: list[datetime] | None) -> tuple[Example, ...]:
+    rows = zip_longest(traces or (), spans or (), times or ())
+    return tuple(Example(trace_id=trace, span_id=span or "", time=time) for trace, span, time in rows)
+
+
+def _named(topics: Sequence[Topic]) -> list[Named]:
+    """Their examples whose time is known."""
+    examples = (call for topic in topics for call in (*topic.examples_before, *topic.examples_after))
+    return [Named(call.time, call.trace_id, call.span_id) for call in examples if call.time is not None]
+
+
+def _flagged(topic: Topic, flags: Mapping[tuple[str, str], tuple[str, ...]]) -> Topic:
+    def told(calls: Sequence[Example]) -> tuple[Example, ...]:
+        return tuple(replace(call, flagged=flags.get((call.trace_id, call.span_id), ())) for call in calls)
+
+    return replace(topic, examples_before=told(topic.examples_before), examples_after=told(topic.examples_after))
 
 
 def _thinned(course: Sequence[Any]) -> list[tuple[datetime, float]]:

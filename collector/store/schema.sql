@@ -49,6 +49,7 @@ CREATE TABLE data.drift_windows (
 CREATE TABLE data.drift_topics (
     window_start TIMESTAMP, service VARCHAR, model VARCHAR, side VARCHAR, version VARCHAR, topic BIGINT,
     share_before DOUBLE, share_after DOUBLE, change_low DOUBLE, change_high DOUBLE, examples_before VARCHAR[], examples_after VARCHAR[],
+    spans_before VARCHAR[], spans_after VARCHAR[], times_before TIMESTAMP[], times_after TIMESTAMP[],
     n_before BIGINT, n_after BIGINT
 );
 

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from signals.embedding import centroid_distance
-from signals.types import Floats
+from signals.types import Bools, Floats
 
 Indices = npt.NDArray[np.int64]
 
@@ -50,7 +50,7 @@ class Share:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Topic:
-    """One cluster; examples are row numbers, nearest to the centre first."""
+    """One cluster; examples are row numbers, foremost and nearest to the centre first."""
 
     share: Share
     baseline_examples: tuple[int, ...]
@@ -69,26 +69,30 @@ class Slice:
     part: float  # of the movement of the whole centroid along its direction; all parts add up to 1
 
 
-def topics(baseline: Floats, current: Floats, *, most: int = TOPICS_MAX) -> tuple[Topic, ...]:
+def topics(
+    baseline: Floats, current: Floats, *, most: int = TOPICS_MAX, foremost: tuple[Bools, Bools] | None = None
+) -> tuple[Topic, ...]:
     """Topics of ``baseline`` (n, d) and ``current`` (m, d) by the size of their change, the greatest first.
 
     The number of clusters grows with the calls, from 2 to ``most``. Intervals are Newcombe's for a difference of two
     shares (1998, his method 10: Wilson's intervals combined), widened for the number of topics (Bonferroni), so that
     with probability CONFIDENCE none of them leaves out a difference of 0 that is there. The same vectors give the same
-    topics, in any process. Empty where a side has no vectors.
+    topics, in any process. Empty where a side has no vectors. ``foremost`` rows, (n,) and (m,), come first among the
+    examples.
     """
     if not len(baseline) or not len(current):
         return ()
     near = nearness(np.concatenate([baseline, current]), most=most)
     owner = near.argmax(axis=1)
     split, found = len(baseline), []
+    first = np.zeros(len(near), np.bool_) if foremost is None else np.concatenate(foremost)
     for topic in range(near.shape[1]):
         before, after = np.flatnonzero(owner[:split] == topic), np.flatnonzero(owner[split:] == topic)
         found.append(
             Topic(
                 share=share(len(before), split, len(after), len(current), comparisons=near.shape[1]),
-                baseline_examples=_nearest(before, near[:split, topic]),
-                current_examples=_nearest(after, near[split:, topic]),
+                baseline_examples=_nearest(before, near[:split, topic], first[:split]),
+                current_examples=_nearest(after, near[split:, topic], first[split:]),
             )
         )
     return tuple(sorted(found, key=lambda topic: -abs(topic.share.change)))
@@ -199,8 +203,8 @@ def _centres(vectors: npt.NDArray[np.float64], k: int) -> npt.NDArray[np.float64
     return centres
 
 
-def _nearest(rows: Indices, near: npt.NDArray[np.float64]) -> tuple[int, ...]:
-    order = np.argsort(-near[rows], kind="stable")[:EXAMPLES]
+def _nearest(rows: Indices, near: npt.NDArray[np.float64], first: Bools) -> tuple[int, ...]:
+    order = np.lexsort((-near[rows], ~first[rows]))[:EXAMPLES]
     return tuple(rows[order].tolist())
 
 

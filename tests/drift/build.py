@@ -112,10 +112,16 @@ class World:
         self.chain, self.materialiser = view(self.folder, drift=self.settings)
         self.watch = self.watcher()
 
-    def watcher(self) -> Watch:
+    def watcher(self, kept_max: int = 0) -> Watch:
         """One more process that watches the same chain."""
         store = self.materialiser.store
-        return Watch(log=DriftLog(self.chain), base=store.files.base, config=store.config.drift, written_by="test")
+        return Watch(
+            log=DriftLog(self.chain),
+            base=store.files.base,
+            config=store.config.drift,
+            written_by="test",
+            kept_max=kept_max,
+        )
 
     def examine(self, now: float, watch: Watch | None = None) -> list[Record]:
         """Follow the chain, decide about every window that has ended, and show the view."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from collector.chain import open_chain
 from collector.delta import DeltaError
 from collector.drift.log import RUN, DriftLog
-from collector.drift.record import FULL_EVERY, Detector, Place, Record, Row, Slice, decode, encode
+from collector.drift.record import FULL_EVERY, Detector, Place, Record, Row, Slice, Topic, decode, encode
 from tests.store.build import config
 
 SHOP, DESK = Slice("shop", "gpt-4o", "input", "v1"), Slice("desk", "gpt-4o", "output", "v1")
@@ -30,6 +31,20 @@ def record(number: int, *detectors: Detector, **changes: object) -> Record:
 
 def detector(name: Slice, state: int) -> Detector:
     return Detector(slice=name, state=bytes([state]), used={497_000: Place(12, 2**64 - 1)}, alarm_since=60.0)
+
+
+def test_a_topic_of_an_earlier_version_is_read_without_spans_and_times():
+    class Earlier(msgspec.Struct):
+        share_before: float = 0.1
+        share_after: float = 0.2
+        change_low: float = 0.0
+        change_high: float = 0.2
+        examples_before: tuple[str, ...] = ("ab" * 16,)
+        examples_after: tuple[str, ...] = ()
+
+    topic = msgspec.msgpack.decode(msgspec.msgpack.encode(Earlier()), type=Topic)
+
+    assert (topic.examples_before, topic.spans_before, topic.times_before) == (("ab" * 16,), (), ())
 
 
 @pytest.fixture

@@ -242,3 +242,13 @@ def test_switched_off_nothing_is_decided_and_what_was_decided_stays_in_view(tmp_
     off.close()
 
     assert len(off.chain.names("drift")) == decided == 40
+
+
+@pytest.mark.parametrize(("enabled", "kept"), [(True, 3), (False, 0)])
+def test_topics_name_calls_first_whose_texts_are_kept_where_any_are(tmp_path, enabled, kept):
+    snippets = {"enabled": enabled, "drift_calls_per_minute_max": 3}
+
+    serving = server(tmp_path, evidence={"snippets": snippets})
+
+    assert serving.watch.kept_max == kept
+    serving.close()

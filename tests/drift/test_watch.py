@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import UTC
 
 import pytest
 
@@ -12,7 +13,9 @@ from collector.store.database import rows_of
 from collector.store.driftlog import drift_files
 from collector.store.housekeeping import Housekeeper
 from signals import sketch
+from tests.core.build import call
 from tests.drift.build import DAY, HOUR, MONDAY, MORNING, SETTINGS, Traffic, World
+from tests.snippets.build import chooser
 from tests.store.build import STREAMS
 
 SHOP = Slice("shop", "gpt-4o", "input", f"encoder-1/{sketch.VERSION}")
@@ -225,6 +228,55 @@ def test_a_busy_week_without_a_shift_does_not_alarm(tmp_path, seed):
     assert totals(records)["pairs"] > 1_000
     assert all(row.alarm_since is None for record in records for row in record.rows)
     world.close()
+
+
+def shifted(world, **watching):
+    """The topics of a shift, looked up last, and every row of the chain by trace id."""
+    traffic = Traffic(world.chain)
+    traffic.minutes(MORNING - 7 * DAY, 60)
+    traffic.minutes(MORNING, 40, topics=(0, 1, 5))
+    watch = world.watcher(**watching)
+    found = [topics for record in world.examine(MORNING + 2 * HOUR, watch) for topics in record.topics]
+    links = (link for stream in world.chain.streams() for link in world.chain.walk(stream))
+    return found[-1].topics, {row["trace_id"].hex(): row for link in links for row in link.delta.calls.to_pylist()}
+
+
+def test_an_example_is_told_with_its_span_and_its_end(world):
+    topics, rows = shifted(world)
+
+    told = [
+        (trace, span, time)
+        for topic in topics
+        for when in ("before", "after")
+        for trace, span, time in zip(
+            *(getattr(topic, f"{what}_{when}") for what in ("examples", "spans", "times")), strict=True
+        )
+    ]
+    assert told
+    for trace, span, time in told:
+        row = rows[trace]
+        assert (row["span_id"].hex(), row["time"].replace(tzinfo=UTC).timestamp()) == (span, time / 1e6)
+
+
+def test_calls_whose_texts_are_kept_come_first_among_a_topic_s_examples(world):
+    topics, rows = shifted(world, kept_max=2)
+
+    choosing = chooser(drift_calls_per_minute_max=2, per_minute_max=10_000, ttl_hours=2_000)
+    calls = [
+        call(
+            trace_id=trace,
+            span_id=row["span_id"].hex(),
+            ended_at=int(row["time"].replace(tzinfo=UTC).timestamp()) * 10**9,
+        )
+        for trace, row in rows.items()
+    ]
+    kept = {one.key.trace_id for one in choosing.choose(calls, [], MORNING + 2 * HOUR)}
+    told = [
+        [trace in kept for trace in some] for topic in topics for some in (topic.examples_before, topic.examples_after)
+    ]
+    assert len(kept) == len(rows) / 10
+    assert sum(map(sum, told)) > 0.75 * sum(map(len, told)) > 0
+    assert all(some == sorted(some, reverse=True) for some in told)
 
 
 def test_old_deltas_without_sketches_are_read_and_show_nothing(world):

@@ -24,6 +24,7 @@ from collector.evidence import (
     Coverage,
     DriftAlarm,
     DriftReport,
+    Example,
     Point,
     Question,
     Report,
@@ -117,7 +118,11 @@ class Made:
         )  # fmt: skip
         topic = Topic(
             service=self.name, model=self.name, side="input", share_before=0.1, share_after=0.6, change_low=0.3,
-            change_high=0.7, examples_before=("ab" * 16,), examples_after=("javascript:alert(1)",),
+            change_high=0.7, examples_before=(Example(trace_id="ab" * 16),),
+            examples_after=(
+                Example(trace_id="javascript:alert(1)"),
+                Example(trace_id="ab" * 16, span_id="cd" * 8, time=NOW - timedelta(days=1), flagged=(self.name,)),
+            ),
         )  # fmt: skip
         course = tuple((question.start + timedelta(minutes=at), float(at)) for at in range(10))
         return DriftReport(alarms=(alarm,), course=course, topics=(topic,), sql="SELECT 1")

@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from signals.types import Abstention, Bools, Depths, Embeddings, Exchange, ScoreColumn, ScoreSpec, Side, SuiteScores
+from signals.types import (
+    Abstention,
+    Bools,
+    Depths,
+    Embeddings,
+    Exchange,
+    Floats,
+    Judge,
+    ScoreColumn,
+    ScoreSpec,
+    Side,
+    SuiteScores,
+)
 
 DIMENSIONS = 8
 
@@ -21,6 +33,10 @@ class HashSuite:
     )
 
     shed_order: tuple[tuple[str, ...], ...] = (("toxicity",),)
+
+    @property
+    def judges(self) -> Mapping[str, Judge]:
+        return {"toxicity": _judge}
 
     def score(self, exchanges: Sequence[Exchange], shed: Bools | Depths | None = None) -> SuiteScores:
         texts = {
@@ -42,9 +58,13 @@ def _column(spec: ScoreSpec, texts: Sequence[str | None], shed: Bools | Depths |
         if shed is not None and shed[index]:
             reasons[index] = Abstention.SHED
         elif text:
-            values[index] = _digest(text)[0] / 255
+            values[index] = _judge([text])[0]
             reasons[index] = Abstention.NONE
     return ScoreColumn(spec=spec, values=values, abstentions=reasons)
+
+
+def _judge(texts: Sequence[str]) -> Floats:
+    return np.array([_digest(text)[0] / 255 for text in texts], dtype=np.float32)
 
 
 def _vector(text: str | None) -> np.ndarray:

@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector import catalog
+from signals.degeneration import repeated_places, repetition
 from signals.injection import order_places, orders, phrase_places
-from signals.marks import NOT_HELD, ORDER, PHRASE, Of, passages
+from signals.marks import DECLINES, NOT_HELD, ORDER, PHRASE, REPEATED, WORST, Mark, Of, passages
+from signals.refusal import refusal, refusal_places
 from signals.types import Exchange
 from tests.signals.texts import any_text, exchanges
 
@@ -83,3 +85,73 @@ def test_a_phrase_is_found_after_any_text(text: str, phrase: str) -> None:
     found = phrase_places(f"{text}\n{phrase}")
 
     assert (len(text) + 1, len(text) + 1 + len(phrase)) in found
+
+
+@pytest.mark.parametrize(
+    ("answer", "phrase"),
+    [
+        ("Hello.  I’m sorry,\n but I can’t  help with that.", "I can’t  help"),
+        ("I ca\u200bnnot hеlp with that.", "I ca\u200bnnot hеlp"),
+        ("İ: Ich kann Ihnen dabei leider nicht helfen.", "kann Ihnen dabei leider nicht helfen"),
+        ("The documents do not mention the price.", "documents do not mention"),
+    ],
+)
+def test_the_phrase_that_declines_is_marked_where_it_stands(answer: str, phrase: str) -> None:
+    (found,) = marked("refusal", Of.ANSWER, Exchange(input="How?", output=answer))
+
+    assert phrase in found[0]
+    assert found[1] == DECLINES
+
+
+def test_an_answer_that_answers_has_no_phrase_of_a_refusal() -> None:
+    assert marked("refusal", Of.ANSWER, Exchange(output="I'm sorry for the delay, it is on its way.")) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "loop", "after"),
+    [
+        ("The kettle is ", ("warm and red " * 8).strip(), ", as you see."),
+        ("Ring: ", "ha" * 40, "."),
+        ("第一。", "好的" * 30, ""),
+    ],
+)
+def test_what_is_said_over_and_over_is_marked(before: str, loop: str, after: str) -> None:
+    assert marked("degeneration", Of.ANSWER, Exchange(output=before + loop + after)) == [(loop, REPEATED)]
+
+
+def test_of_a_passage_that_comes_again_what_came_again_is_marked() -> None:
+    passage = " ".join(f"word{number}" for number in range(60))
+    answer = f"First: {passage}. Again: {passage}."
+
+    assert marked("degeneration", Of.ANSWER, Exchange(output=answer)) == [(passage, REPEATED)]
+
+
+def test_only_the_end_of_a_long_answer_is_judged_and_marked() -> None:
+    loop = ("stop it now " * 20).strip()
+    answer = " ".join(f"{number}" for number in range(20_000)) + f" {loop}"
+
+    assert marked("degeneration", Of.ANSWER, Exchange(output=answer)) == [(loop, REPEATED)]
+
+
+@given(any_text.filter(bool))
+def test_a_broken_answer_shows_where_and_a_whole_one_shows_nothing(text: str) -> None:
+    assert bool(repeated_places(text)) == (repetition(text) > 0)
+
+
+@given(any_text.filter(bool))
+def test_a_refusal_shows_where_and_an_answer_shows_nothing(text: str) -> None:
+    answer = f"{text}\nI cannot help with that."
+
+    (place,) = refusal_places(answer)
+
+    assert refusal(answer) > 0
+    assert "annot" in answer[slice(*place)]
+    assert bool(refusal_places(text)) == (refusal(text) > 0)
+
+
+def test_what_a_model_found_is_marked_in_the_text_that_was_judged() -> None:
+    exchange = Exchange(input="You idiot?", output="You idiot!")
+
+    said = passages("toxicity", exchange, (Of.ANSWER, Mark(4, 9, WORST)))
+
+    assert [(passage.of, passage.marks) for passage in said] == [(Of.QUESTION, ()), (Of.ANSWER, (Mark(4, 9, WORST),))]

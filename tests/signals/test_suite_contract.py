@@ -192,3 +192,21 @@ def test_what_does_not_apply_is_not_shed(suite: Suite) -> None:
 
     for name in ("relevance_output", "disagreement_output", "reference_bertscore_output"):
         assert column(scores, name).abstentions.tolist() == [Abstention.NOT_APPLICABLE, Abstention.NO_TEXT]
+
+
+def test_pieces_are_judged_as_texts_are_and_no_batch_counts_or_shows_it(any_suite: ScoringSuite) -> None:
+    texts = [*LANGUAGES[:1], "You are a worthless piece of garbage.", "Thank you. The kettle works again."]
+    batch = [Exchange(input=text, output=text) for text in texts]
+    before = any_suite.score(batch)
+    counted = any_suite.score(batch).counts
+
+    found = {signal: judge(texts) for signal, judge in any_suite.judges.items()}
+
+    after = any_suite.score(batch)
+    assert after.counts == counted
+    assert [one.values.tobytes() for one in after.columns] == [one.values.tobytes() for one in before.columns]
+    for signal, judged in found.items():
+        scored = column(before, f"{signal}_output")
+        assert judged.shape == (len(texts),)
+        if "cascade" not in scored.spec.version:  # whose head clears what the model is not asked about
+            assert judged == pytest.approx(scored.values, abs=BATCH_TOLERANCE)

@@ -19,6 +19,7 @@ from signals.encoder import Encoder
 from signals.runtime.weights import WeightsError
 from signals.toxicity import HEAD, ToxicityHead, damped
 from signals.types import Exchange, Side
+from signals.worst import worst_parts
 
 HEADS = Path(signals.__file__).parent / "heads"
 QUALITY = Path(bench.quality.__file__).parent
@@ -139,3 +140,20 @@ def test_it_tells_talk_apart_that_it_was_never_fitted_on(head: ToxicityHead, enc
     found = head.probabilities(encoder.encode([row["text"] for row in rows]))
 
     assert auroc(np.array([bool(row["label"]) for row in rows]), found.astype(np.float64)) > 0.9
+
+
+def test_the_worst_part_of_an_answer_is_its_insult(head: ToxicityHead) -> None:
+    text = f"{KIND} The parcel was sent on Monday. {RUDE} The invoice follows by post."
+
+    ((start, end),) = worst_parts(head.judges["toxicity"], [text])  # type: ignore[misc]
+
+    assert text[start:end] in RUDE
+
+
+def test_a_disguised_insult_is_found_where_it_stands(head: ToxicityHead) -> None:
+    insult = "you w\u200borthless p1ece of g@rbage"
+
+    ((start, end),) = worst_parts(head.judges["toxicity"], [f"{KIND} And {insult}! {KIND}"])  # type: ignore[misc]
+
+    assert start >= len(KIND)
+    assert end <= len(KIND) + len(insult) + 7

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from collector.snippets.shelf import Objects, Shelf
 from collector.telemetry import Silent
 from signals.excerpts import Excerpt
 from signals.marks import Of
-from signals.types import Abstention, ScoreColumn, ScoreSpec, Side
+from signals.types import Abstention, Judge, ScoreColumn, ScoreSpec, Side
 from tests.core.build import NOON, anchor, call
 
 HOUR = 3_600.0
@@ -119,8 +120,10 @@ def chooser(**changes: object) -> Chooser:
     return Chooser(SnippetsConfig(enabled=True, **changes), warn_at=0.5)  # type: ignore[arg-type]
 
 
-def maker(telemetry: Counts | None = None, **changes: object) -> Maker:
-    return Maker(chooser(**changes), telemetry or Counts())
+def maker(
+    telemetry: Counts | None = None, judges: Mapping[str, Judge] = MappingProxyType({}), **changes: object
+) -> Maker:
+    return Maker(chooser(**changes), telemetry or Counts(), judges)
 
 
 def made(calls: Sequence[LLMCall], making: Maker | None = None, **columns: Sequence[float]) -> tuple[Pending, ...]:

@@ -11,10 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.config import ConfigError
+from collector.drift.calls import ids
+from collector.evidence import DRIFT
 from collector.records import LLMCall, SnippetDrop
+from collector.snippets.choosing import Chooser, Chosen
 from signals.types import ScoreSpec, Side
 from tests.core.build import NOON, call
-from tests.snippets.build import HOUR, chooser, column
+from tests.snippets.build import HOUR, TOXICITY, chooser, column
 
 PLENTY = 10_000
 
@@ -54,7 +57,7 @@ def test_the_worst_of_a_minute_are_chosen_however_they_are_batched(seed: int, mo
 def test_a_call_is_named_by_its_end_its_ids_and_what_flagged_it() -> None:
     (chosen,) = chooser().choose([call(7)], [column([0.9])], NOON + 7)
 
-    assert (chosen.row, chosen.signal) == (0, "toxicity")
+    assert (chosen.row, chosen.spec) == (0, TOXICITY)
     assert chosen.key.path == f"20260921T14/{(NOON + 7) * 10**6:016d}-{8:032x}-{8:016x}-toxicity_output.json"
 
 
@@ -119,3 +122,52 @@ def test_what_it_remembers_is_bounded_whatever_the_calls_say(seen: list[tuple[in
         choosing.choose([call(ended_at=(NOON + seconds) * 10**9, service=service)], [column([0.9])], NOON)
 
     assert len(choosing._minutes) <= 15
+
+
+def ordinary(choosing: Chooser, calls: list[LLMCall]) -> list[Chosen]:
+    """What is chosen of calls that no signal flags."""
+    return choosing.choose(calls, [column([0.1] * len(calls))], NOON)
+
+
+def test_ordinary_calls_are_chosen_only_where_that_is_asked_for() -> None:
+    calls, _ = traffic(3, 20)
+
+    assert ordinary(chooser(), calls) == []
+    assert {(one.spec, one.key.column) for one in ordinary(chooser(drift_calls_per_minute_max=2), calls)} == {
+        (None, DRIFT)
+    }
+
+
+@given(st.integers(0, 10_000), st.integers(1, 3), st.integers(1, 40))
+def test_the_first_of_a_minute_by_drift_s_hash_are_chosen_in_whatever_batches_and_workers(
+    seed: int, most: int, batch: int
+) -> None:
+    calls, _ = traffic(seed, 60, minutes=3)
+    workers = [chooser(drift_calls_per_minute_max=most, per_minute_max=PLENTY) for _ in range(2)]
+    chosen = set()
+    for number, at in enumerate(range(0, len(calls), batch)):
+        chosen |= {one.key.trace_id for one in ordinary(workers[number % 2], calls[at : at + batch])}
+
+    by_slice = defaultdict(list)
+    for one in calls:
+        ids_of = [np.frombuffer(bytes.fromhex(each), np.uint8)[None] for each in (one.trace_id, one.span_id)]
+        by_slice[one.service, one.ended_at // (60 * 10**9)].append((int(ids(*ids_of)[0]), one.trace_id))
+    for ranked in by_slice.values():
+        assert {trace_id for _, trace_id in sorted(ranked)[:most]} <= chosen
+    assert len(chosen) < len(calls)
+
+
+def test_of_calls_without_a_word_none_is_chosen_and_old_ones_are_counted_as_so_many_as_would_be() -> None:
+    silent = [call(number, last_user_text=None, outputs=()) for number in range(9)]
+    old = [call(number, ended_at=0) for number in range(9)]
+    choosing = chooser(drift_calls_per_minute_max=2)
+
+    assert ordinary(choosing, []) == ordinary(choosing, silent) == []
+    assert ordinary(choosing, old) == []
+    assert choosing.dropped == {SnippetDrop.EXPIRED: 2}
+
+
+def test_a_flagged_call_may_be_an_ordinary_one_too() -> None:
+    chosen = chooser(drift_calls_per_minute_max=1).choose([call()], [column([0.9])], NOON)
+
+    assert [one.key.column for one in chosen] == ["toxicity_output", DRIFT]

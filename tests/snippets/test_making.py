@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
+import numpy as np
 import pytest
 
-from collector.evidence import Said
+from collector.evidence import DRIFT, Said
 from collector.records import Content, LLMCall, Message, Output, SnippetDrop
-from collector.snippets.making import Pending
+from collector.snippets.making import JUDGED_MAX, Pending
 from collector.snippets.record import Snippet, decode, encode
-from signals.marks import NOT_HELD, Of
-from signals.types import ScoreSpec, Side
+from signals.marks import NOT_HELD, WORST, Of
+from signals.types import Floats, ScoreSpec, Side
 from tests.core.build import NOON, anchor, call
 from tests.signals.test_pii import FINDS
 from tests.snippets.build import Counts, asked, column, made, maker, snippet
@@ -57,9 +59,58 @@ def test_each_signal_keeps_its_own_piece_with_its_own_marks() -> None:
 
     said = {pending.key.column: pending.snippet.said[1].excerpt for pending in (toxicity, novelty)}
     assert said["toxicity_output"].text.startswith("The warranty")
-    assert said["toxicity_output"].marks == ()
     found = said["context_novelty_output"]
     assert [(found.text[mark.start : mark.end], mark.why) for mark in found.marks] == [("covers theft", NOT_HELD)]
+
+
+def rude(texts: Sequence[str]) -> Floats:
+    """Judges texts by one word."""
+    return np.array([0.9 if "idiot" in text else 0.1 for text in texts])
+
+
+@pytest.mark.parametrize(("side", "marked"), [(Side.INPUT, Of.QUESTION), (Side.OUTPUT, Of.ANSWER)])
+def test_the_excerpt_is_cut_around_the_part_of_the_judged_text_that_was_judged_worst(side: Side, marked: Of) -> None:
+    text = "The parcel was sent on Monday. " * 50 + "Mail ana@shop.io, you poor idiot, today. " + "Bye. " * 200
+    flagged = column([0.9], ScoreSpec(signal="toxicity", side=side, version="1"))
+
+    (kept,) = maker(judges={"toxicity": rude}).make([asked(text, text)], [None], [anchor(0)], [flagged], float(NOON))
+
+    for said in kept.snippet.said:
+        found = [(said.excerpt.text[mark.start : mark.end], mark.why) for mark in said.excerpt.marks]
+        assert found == ([("idiot,", WORST)] if said.of is marked else [])
+        assert ("[EMAIL], you poor idiot" in said.excerpt.text) is (said.of is marked)
+
+
+def test_a_model_that_fails_costs_the_mark_and_not_the_excerpt(caplog: pytest.LogCaptureFixture) -> None:
+    def broken(texts: Sequence[str]) -> Floats:
+        raise RuntimeError(texts[0])
+
+    telemetry = Counts()
+    making = maker(telemetry, {"toxicity": broken})
+    with caplog.at_level(logging.DEBUG):
+        kept = [
+            *made([asked("Hi", "canary, you idiot.")], making),
+            *made([asked("Hi", "Idiot.", trace_id="f" * 32)], making),
+        ]
+
+    assert [texts(pending.snippet)[Of.ANSWER] for pending in kept] == ["canary, you idiot.", "Idiot."]
+    assert telemetry.dropped() == {}
+    assert [record.message for record in caplog.records] == [
+        "the worst part of a text could not be found: RuntimeError"
+    ]
+
+
+def test_a_batch_asks_the_model_about_few_texts_and_the_worst_first() -> None:
+    calls = [asked("Hi", f"Dear {number}, idiot. So it is.", trace_id=f"{number:032x}") for number in range(50)]
+
+    kept = made(
+        calls, maker(judges={"toxicity": rude}, calls_per_minute_max=100),
+        toxicity=[0.6 + number / 1_000 for number in range(50)],
+    )  # fmt: skip
+
+    marked = [pending.anchor.offset for pending in kept if pending.snippet.said[1].excerpt.marks]
+    assert len(kept) == 50
+    assert sorted(marked) == list(range(50 - JUDGED_MAX, 50))
 
 
 @pytest.mark.parametrize("content", [Content.TRUNCATED, Content.PARTIAL])
@@ -93,6 +144,18 @@ def test_a_text_that_breaks_it_is_counted_and_never_told(caplog: pytest.LogCaptu
     assert [pending.key.trace_id for pending in kept] == [f"{1:032x}"]
     assert telemetry.dropped() == {SnippetDrop.FAILED: 1}
     assert "canary" not in caplog.text
+
+
+def test_an_ordinary_call_for_the_drift_page_is_kept_without_secrets_and_without_marks() -> None:
+    making = maker(judges={"toxicity": rude}, drift_calls_per_minute_max=1)
+
+    (pending,) = made([asked(f"{SECRETS}, idiot", "Mail ana@shop.io, idiot")], making, toxicity=[0.1])
+
+    assert pending.key.column == DRIFT
+    assert texts(pending.snippet)[Of.ANSWER] == "Mail [EMAIL], idiot"
+    assert not [said for said in pending.snippet.said if said.excerpt.marks]
+    for secret, _ in FINDS:
+        assert secret.encode() not in encode(pending.snippet)
 
 
 def test_drops_of_the_choosing_are_counted_once() -> None:

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.config import AccessConfig, MetricsConfig, SnippetsConfig
-from collector.evidence import Said, WorstCall
+from collector.evidence import Named, Said
 from collector.export.prometheus import Exporter
 from collector.export.web.evidence import evidence_routes
 from collector.export.web.health import Health
@@ -42,7 +42,7 @@ class Texts:
         self.said_of = said
         self.asked: list[str] = []
 
-    def said(self, calls: Sequence[WorstCall], column: str) -> dict[tuple[str, str], tuple[Said, ...]]:
+    def said(self, calls: Sequence[Named], column: str) -> dict[tuple[str, str], tuple[Said, ...]]:
         self.asked.append(column)
         return {(call.trace_id, call.span_id): self.said_of for call in calls}
 
@@ -50,7 +50,7 @@ class Texts:
 class Away(Texts):
     """Does not answer."""
 
-    def said(self, calls: Sequence[WorstCall], column: str) -> dict[tuple[str, str], tuple[Said, ...]]:
+    def said(self, calls: Sequence[Named], column: str) -> dict[tuple[str, str], tuple[Said, ...]]:
         raise RuntimeError("secret words")
 
 
@@ -115,7 +115,7 @@ def test_hostile_words_are_shown_and_do_nothing(serve: Callable[..., str]) -> No
 
 def test_a_call_that_nothing_is_kept_of_is_a_row_without_words(serve: Callable[..., str]) -> None:
     class Empty(Texts):
-        def said(self, calls: Sequence[WorstCall], column: str) -> dict[tuple[str, str], tuple[Said, ...]]:
+        def said(self, calls: Sequence[Named], column: str) -> dict[tuple[str, str], tuple[Said, ...]]:
             return {}
 
     page = httpx.get(serve(Empty())).text

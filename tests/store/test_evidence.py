@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from collector.evidence import Question
+from collector.evidence import Named, Question
 from collector.store.evidence import Findings
+from collector.store.examples import flagged
 from collector.store.materialise import Materialiser
 from collector.store.retention import retire
 from collector.store.worst import CALLS_MAX
@@ -258,3 +259,29 @@ def test_an_empty_store_has_nothing_to_show_and_says_so(tmp_path: Path) -> None:
     assert findings.overview(END) == ()
     assert findings.coverage(END) == ()
     assert findings.latest() is None
+
+
+def test_a_call_s_flags_are_its_scores_that_warn_wherever_it_lies(
+    materialiser: Materialiser, rows: list[dict[str, Any]]
+) -> None:
+    calls = [Named(row["time"], row["trace_id"].hex(), row["span_id"].hex()) for row in rows[::7]]
+    elsewhere = Named(BEGIN - timedelta(days=9), "ab" * 16, "cd" * 8)
+
+    with materialiser.store.database.look() as connection:
+        base = materialiser.store.files.base
+        found = flagged(connection, base, [*calls, elsewhere], materialiser.store.thresholds.warn)
+        nothing = flagged(connection, base, [], 0)
+
+    told = {(call.trace_id, call.span_id): found[call.trace_id, call.span_id] for call in calls}
+    assert (elsewhere.trace_id, elsewhere.span_id) not in found
+    assert nothing == {}
+    for row in rows[::7]:
+        above = {
+            name.removeprefix("s_"): score
+            for name, score in row.items()
+            if name.startswith("s_") and score is not None and score > materialiser.store.thresholds.warn
+        }
+        mine = told[row["trace_id"].hex(), row["span_id"].hex()]
+        assert set(mine) == set(above)
+        assert [above[name] for name in mine] == sorted(above.values(), reverse=True)
+    assert any(told.values())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -20,7 +20,7 @@ from starlette.routing import BaseRoute, Route
 
 from collector import catalog
 from collector.config.traces import fill
-from collector.evidence import Coverage, Evidence, Question
+from collector.evidence import Coverage, Evidence, Question, Topic
 from collector.export.alertmanager import Heard
 from collector.export.current import CurrentAlerts
 from collector.export.web import asked, charts
@@ -169,7 +169,7 @@ class _Pages:
             start=start,
             bars=charts.bars(report.distribution, report.distribution_before),
             trace=self._links(question.question),
-            shown=self._kept.show(report) if self._kept else None,
+            shown=self._kept.of_worst(report) if self._kept else None,
             **shared,
         )
 
@@ -189,6 +189,7 @@ class _Pages:
             ),
             threshold=threshold,
             trace=self._links(question.question),
+            shown=self._kept.of_topics(report) if self._kept and report.topics else None,
             **shared,
         )
 
@@ -224,6 +225,11 @@ def _is_blind(coverage: Coverage) -> bool:
     return now is not None and (now < COVERAGE_LOW or now < (before or 0.0) - COVERAGE_DROP)
 
 
+def _is_told(topic: Topic, said: Container[tuple[str, str]]) -> bool:
+    """Whether there is a text of one of its examples."""
+    return any((call.trace_id, call.span_id) in said for call in (*topic.examples_before, *topic.examples_after))
+
+
 @cache
 def _templates() -> jinja2.Environment:
     environment = jinja2.Environment(
@@ -241,7 +247,7 @@ def _templates() -> jinja2.Environment:
         "lasting": _lasting,
         "pieces": pieces,
     }
-    environment.tests["blind"] = _is_blind
+    environment.tests |= {"blind": _is_blind, "told": _is_told}
     environment.globals |= {
         "box": (charts.WIDTH, charts.HEIGHT),
         "spark_box": (charts.SPARK_WIDTH, charts.SPARK_HEIGHT),

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from collector.config import SnippetsConfig
-from collector.evidence import Excerpts, Report, Said
+from collector.evidence import DRIFT, DriftReport, Excerpts, Named, Report, Said
 from signals.excerpts import Excerpt
 
 log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ class Piece(NamedTuple):
 class Shown:
     """What a page shows of the texts of its calls."""
 
-    hours: float  # that they are kept
+    config: SnippetsConfig
     away: bool = False  # the store did not answer
     said: Mapping[tuple[str, str], tuple[Said, ...]] = field(default_factory=dict)  # by trace and span id
 
@@ -55,17 +55,34 @@ class Kept:
     of: Callable[[], Excerpts | None]
     config: SnippetsConfig
 
-    def show(self, report: Report) -> Shown:
+    def of_worst(self, report: Report) -> Shown:
         """Of the report's worst calls; never raises, a page without excerpts is still a page."""
-        question, excerpts = report.question, self.of()
+        calls = [Named(call.time, call.trace_id, call.span_id) for call in report.worst]
+        return self._shown({f"{report.question.signal}_{report.question.side}": calls})
+
+    def of_topics(self, report: DriftReport) -> Shown:
+        """Of the topics' example calls: as they came, or else for the first signal that flagged them; never raises."""
+        wanted: dict[str, list[Named]] = {DRIFT: []}
+        for topic in report.topics:
+            for call in (*topic.examples_before, *topic.examples_after):
+                for column in (DRIFT, *call.flagged):
+                    if call.time is not None:
+                        wanted.setdefault(column, []).append(Named(call.time, call.trace_id, call.span_id))
+        return self._shown(wanted)
+
+    def _shown(self, wanted: Mapping[str, Sequence[Named]]) -> Shown:
+        """Of calls by column; what an earlier column has of a call goes before."""
+        excerpts = self.of()
+        said: dict[tuple[str, str], tuple[Said, ...]] = {}
         if excerpts is None:
-            return Shown(hours=self.config.ttl_hours, away=True)
+            return Shown(config=self.config, away=True)
         try:
-            said = excerpts.said(report.worst, f"{question.signal}_{question.side}")
+            for column, calls in wanted.items():
+                said = {**excerpts.said(calls, column), **said}
         except Exception as error:  # the store may be away: the reader is told
             log.warning("excerpts: %s: %s", type(error).__name__, error)
-            return Shown(hours=self.config.ttl_hours, away=True)
-        return Shown(hours=self.config.ttl_hours, said=said)
+            return Shown(config=self.config, away=True)
+        return Shown(config=self.config, said=said)
 
 
 def pieces(excerpt: Excerpt) -> list[Piece]:
