@@ -34,7 +34,7 @@ class Pending:
 
 
 class Maker:
-    """What the scoring stage does besides; never raises for what a text holds, nor for what a model does."""
+    """What the scoring stage does besides. Never raises: whatever becomes of excerpts, calls are counted."""
 
     def __init__(self, chooser: Chooser, telemetry: Telemetry, judges: Mapping[str, Judge]) -> None:
         """``judges`` are the suite's, asked in the thread that makes."""
@@ -55,8 +55,7 @@ class Maker:
         """Snippets of the chosen calls; ``now`` is the clock's time in seconds."""
         redacted: dict[str, Redacted] = {}  # a text is searched once, however many signals flag it
         every = [
-            (chosen, exchange(calls[chosen.row], contexts[chosen.row]))
-            for chosen in self._chooser.choose(calls, columns, now)
+            (chosen, exchange(calls[chosen.row], contexts[chosen.row])) for chosen in self._chosen(calls, columns, now)
         ]
         worst = self._worst(every)
         made = []
@@ -68,6 +67,14 @@ class Maker:
             self._telemetry.add("assay_snippets_dropped_total", count, reason=reason)
         self._chooser.dropped.clear()
         return tuple(made)
+
+    def _chosen(self, calls: Sequence[LLMCall], columns: Sequence[ScoreColumn], now: float) -> Sequence[Chosen]:
+        try:
+            return self._chooser.choose(calls, columns, now)
+        except Exception as error:  # excerpts are beside the counting, which goes on without them
+            self._tell("calls to keep could not be chosen", error)
+            self._telemetry.add("assay_snippets_dropped_total", reason=SnippetDrop.FAILED)
+            return ()
 
     def _worst(self, every: Iterable[tuple[Chosen, Exchange]]) -> _Worst:
         """Marks of the first JUDGED_MAX texts whose signal has a model to ask; a signal's worst calls are first."""

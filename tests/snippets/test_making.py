@@ -146,6 +146,21 @@ def test_a_text_that_breaks_it_is_counted_and_never_told(caplog: pytest.LogCaptu
     assert "canary" not in caplog.text
 
 
+def test_a_choosing_that_fails_costs_the_excerpts_of_its_batch_and_stops_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    telemetry = Counts()
+    making = maker(telemetry)
+    of_another_batch = column([0.1, 0.9], ScoreSpec(signal="toxicity", side=Side.OUTPUT, version="1"))
+
+    kept = making.make([asked("Hi", "canary words")], [None], [anchor(0)], [of_another_batch], float(NOON))
+
+    assert kept == ()
+    assert telemetry.dropped() == {SnippetDrop.FAILED: 1}
+    assert "canary" not in caplog.text
+    assert made([asked("Hi", "You idiot.")], making)
+
+
 def test_an_ordinary_call_for_the_drift_page_is_kept_without_secrets_and_without_marks() -> None:
     making = maker(judges={"toxicity": rude}, drift_calls_per_minute_max=1)
 
