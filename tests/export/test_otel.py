@@ -95,6 +95,18 @@ def test_metrics_are_those_of_the_exporter_and_stages_are_spans(backend: Backend
     assert {sent for _, sent, _ in backend.got} == {AUTH}
 
 
+def test_a_gauge_that_is_set_to_a_truth_value_arrives_as_a_number_with_all_others(backend: Backend) -> None:
+    own = OwnTelemetry(config(backend.url), Exporter(), {}, {"AUTH": AUTH})
+
+    own.set("assay_web_config_stale", True, listener="web")
+    own.set("assay_store_bytes", 7)
+    own.close()
+
+    seen = numbers(backend.bodies("/v1/metrics"))
+    assert seen["assay_web_config_stale", (("listener", "web"),)] == 1
+    assert seen["assay_store_bytes", ()] == 7
+
+
 def test_with_nobody_there_the_numbers_are_still_the_exporters(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
