@@ -5,6 +5,9 @@ from __future__ import annotations
 from alerts.model import Alert, Group, Severity
 from collector.catalog import Board
 
+_RESTART_SECONDS = 180
+"""A pod that is replaced drains for up to a minute, is scheduled and loads its models: a release wakes nobody."""
+
 
 def groups() -> tuple[Group, ...]:
     """The dead man's switch last."""
@@ -23,7 +26,7 @@ def _alive() -> tuple[Alert, ...]:
             name="AssayDown",
             expr="absent(assay_build_info)",
             severity=Severity.CRITICAL,
-            for_seconds=60,
+            for_seconds=_RESTART_SECONDS,
             summary="Assay is down: no process of it is scraped",
             impact=(
                 "No call is judged and no quality alert can fire. Drift and quality alerts that resolve now resolve "
@@ -35,7 +38,7 @@ def _alive() -> tuple[Alert, ...]:
             name="AssayNobodyScores",
             expr='absent(assay_build_info{role=~"all|score"}) and on () (count(assay_build_info) > 0)',
             severity=Severity.CRITICAL,
-            for_seconds=120,
+            for_seconds=_RESTART_SECONDS,
             summary="No scoring worker of Assay runs",
             impact="The pages are up and show the past: new calls wait in Kafka and none is judged.",
             board=Board.PIPELINE,
@@ -47,7 +50,7 @@ def _alive() -> tuple[Alert, ...]:
             for_seconds=300,
             summary="The series that Assay's rules record are missing",
             impact="Quality alerts read nothing else: until they are back none can fire, whatever users are answered.",
-            board=Board.OVERVIEW,
+            board=Board.PIPELINE,
         ),
         Alert(
             name="AssayNotReady",

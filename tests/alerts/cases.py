@@ -134,18 +134,28 @@ CASES: tuple[Case, ...] = (
     _burn("6h", "30m", 6, "critical"),
     _burn("1d", "2h", 3, "warning"),
     _burn("3d", "6h", 1, "warning"),
-    Case(  # 1 % before, so the lower bound must pass 8 %: 110 of 1,000 have .0826, 105 have .0782
+    Case(  # 1 % before, so the lower bound must pass 8 %: 110 of 1,000 have .0826, 104 have .0774
         alert="AssayQualityCollapse",
         labels=KEYS,
         quiet={_scores("1m"): 1_000, _bad("1m"): 10, _scores("1h"): 60_000, _bad("1h"): 600},
-        loud={_bad("1m"): 110},
-        nearly=({_bad("1m"): 104}, {_scores("1m"): 10, _bad("1m"): 3}),
+        loud={_bad("1m"): 110, _bad("1h"): 700},
+        nearly=(
+            {_bad("1m"): 104, _bad("1h"): 694},
+            {_scores("1m"): 10, _bad("1m"): 3},
+            {_scores("1m"): 1, _bad("1m"): 1, _scores("1h"): 60, _bad("1h"): 1},  # one of one is a bound of .0948
+            {_scores("1m"): 4.5, _bad("1m"): 4.5, _scores("1h"): 270, _bad("1h"): 4.5},
+            {_bad("1m"): 110, _scores("1h"): 1_095, _bad("1h"): 110},  # it is new: there is no hour before
+        ),
+        also=(
+            {_scores("1m"): 5.5, _bad("1m"): 5.5, _scores("1h"): 330, _bad("1h"): 5.5},
+            {_bad("1m"): 110, _scores("1h"): 1_105, _bad("1h"): 110},
+        ),
     ),
-    Case(  # others: 10 of 1,000, upper bound .0249 + .02; 70 of 1,000 have a lower bound of .0490, 60 of .0407
+    Case(  # others: 10 of 1,000, upper bound .0249 + .02; 68 of 1,000 have a lower bound of .0473, 62 of .0423
         alert="AssayCanaryWorse",
         labels={**KEYS, "model": "m"},
         quiet={_scores("1h", _A): 1_000, _bad("1h", _A): 10, _scores("1h", _B): 1_000, _bad("1h", _B): 10},
-        loud={_bad("1h", _A): 70},
+        loud={_bad("1h", _A): 68},
         nearly=(
             {_bad("1h", _A): 62},
             {_scores("1h", _A): 195, _bad("1h", _A): 60},
@@ -186,8 +196,12 @@ CASES: tuple[Case, ...] = (
         before=40,
         labels=KEYS,
         quiet={_scores("30m"): 980, _MISSED("30m"): 20, _scores("1d"): 9_800, _MISSED("1d"): 200},
-        loud={_scores("30m"): 870, _MISSED("30m"): 130},
-        nearly=({_scores("30m"): 890, _MISSED("30m"): 110}, {_scores("30m"): 50, _MISSED("30m"): 49}),
+        loud={_scores("30m"): 840, _MISSED("30m"): 160},  # the day has .98: 840 of 1,000 have an upper bound of .872
+        nearly=(
+            {_scores("30m"): 855, _MISSED("30m"): 145},
+            {_scores("30m"): 87, _MISSED("30m"): 18},  # .829 of 105 may be .916
+            {_scores("30m"): 50, _MISSED("30m"): 49},
+        ),
         also=({_scores("30m"): 50, _MISSED("30m"): 55},),
     ),
     Case(
@@ -196,7 +210,8 @@ CASES: tuple[Case, ...] = (
         labels={"service": "bot"},
         quiet={_CONTENT("captured"): 14, _CONTENT("none"): 6},
         loud={_CONTENT("captured"): 1.8, _CONTENT("none"): 18.2},
-        nearly=({_CONTENT("captured"): 2.2, _CONTENT("none"): 17.8},),
+        nearly=({_CONTENT("captured"): 2.2, _CONTENT("none"): 17.8}, {_CONTENT("captured"): 0, _CONTENT("none"): 0.6}),
+        also=({_CONTENT("captured"): 0, _CONTENT("none"): 0.72},),
         ever=({_CONTENT("captured"): 9, _CONTENT("none"): 11},),
         onset=13,
         opens_later=True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -11,16 +12,29 @@ import pytest
 import yaml
 
 from alerts.alertmanager import configuration
-from alerts.model import Record, Severity, Site
+from alerts.model import Alert, Record, Severity, Site
 from alerts.render import GENERATED, files, main
 from alerts.rules import alerts, groups
 from alerts.slo import BUDGET, objectives
 from collector import catalog
+from dashboards.render import files as boards
 from tests.alerts.cases import CASES, Case, timeline
 from tests.alerts.promtool import texts, values
 from tests.alerts.test_rules import MAJORS, expectations, of, rules_of
 from tests.servers import installed
 
+SLICE = {"service", "model", "signal", "side"}
+"""Labels by which boards and evidence are narrowed down."""
+SPAN = re.compile(r"\d+[mhd]$")
+RECORDED_FROM = {
+    "assay:scores:increase": "assay_${signal}_score",
+    "assay:scores_bad:increase": "assay_${signal}_score",
+    "assay:scores_missed:increase": "assay_signal_unscored_total",
+}
+"""Boards draw either."""
+SERIES = re.compile(r"\bassay(?:_\$\{signal\}|[_:])[\w:]+")
+ANSWERS = {"assay-budgets", "assay-quality", "assay-coverage"}
+WITHOUT_SCORES = {"AssayDriftBlind", "AssayContentCaptureStopped", "AssayNoCalls", "AssayCallsFail"}
 RECORDS = {rule.name for group in groups() for rule in group.rules if isinstance(rule, Record)}
 SUFFIX = re.compile(r"_(?:count|sum|bucket)$")
 FUNCTIONS_OF_COUNTERS = re.compile(r"(\w+)\((\w+)\{?")
@@ -111,14 +125,33 @@ def test_texts_and_links_are_whole_when_prometheus_has_filled_them(case: Case, t
     dashboard = parse_qs(urlsplit(told["dashboard_url"]).query)
     assert int(dashboard["to"][0]) == minute * 60_000
     assert int(dashboard["to"][0]) - int(dashboard["from"][0]) == of(case).look_back_seconds * 1_000
-    for label in of(case).by:
-        assert dashboard[f"var-{label}"] == [case.labels[label]]
+    of_slice = {label: [value] for label, value in case.labels.items() if label in SLICE}
+    assert {name.removeprefix("var-"): value for name, value in dashboard.items() if "var-" in name} == of_slice
     if of(case).evidence is not None:
         evidence = parse_qs(urlsplit(told["evidence_url"]).query)
-        assert {label: evidence[label] for label in of(case).by} == {
-            label: [case.labels[label]] for label in of(case).by
-        }
+        drift = {"signal": ["drift"]} if case.alert == "AssayDriftDetected" else {}
+        assert {label: evidence[label] for label in SLICE & evidence.keys()} == {**of_slice, **drift}
         assert int(evidence["to"][0]) == minute * 60
+
+
+@pytest.mark.parametrize("alert", alerts(), ids=lambda alert: "-".join([alert.name, *alert.labels.values()]))
+def test_the_board_of_an_alert_draws_what_the_alert_reads_and_can_be_set_to_its_service(alert: Alert) -> None:
+    board = json.loads(boards()[f"{alert.board.value}.json"])
+    queries = " ".join(target["expr"] for panel in board["panels"] for target in panel["targets"])
+    drawn, read = ({_raw(name) for name in SERIES.findall(text)} for text in (queries, alert.expr))
+
+    assert {variable["name"] for variable in board["templating"]["list"]} >= {"service", "model"} & set(alert.by)
+    assert not read or read & drawn
+
+
+def _raw(name: str) -> str:
+    return SUFFIX.sub("", RECORDED_FROM.get(SPAN.sub("", name), name))
+
+
+def test_whoever_is_paged_about_answers_can_open_them() -> None:
+    with_calls = {rule.name for group in groups() if group.name in ANSWERS for rule in group.alerts}
+
+    assert {alert.name for alert in alerts() if alert.evidence is not None} == with_calls - WITHOUT_SCORES
 
 
 @pytest.mark.parametrize("major", MAJORS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -91,6 +92,41 @@ def test_every_alert_has_a_case() -> None:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_an_alert_fires_in_its_time_and_at_no_other(case: Case, major: int, tmp_path: Path) -> None:
     assert run(case, tmp_path, major) == ""
+
+
+DAY, OPENS, CLOSES = 1_440, 8 * 60, 20 * 60
+
+
+def working_days(days: int, closed_at: int = CLOSES) -> list[float]:
+    """A counter of three calls a minute while the service works; on the last day it stops at ``closed_at``."""
+    calls = [
+        OPENS <= minute % DAY < (closed_at if minute // DAY == days - 1 else CLOSES) for minute in range(days * DAY)
+    ]
+    return [3.0 * total for total in itertools.accumulate(calls)]
+
+
+@pytest.mark.parametrize("major", MAJORS)
+@pytest.mark.parametrize(
+    ("days", "closed_at", "fires"),
+    [
+        pytest.param(9, CLOSES, False, id="it rests as it did yesterday and a week ago"),
+        pytest.param(9, CLOSES - 20, False, id="… a little earlier"),
+        pytest.param(9, 11 * 60, True, id="it stops at another time"),
+        pytest.param(3, CLOSES, True, id="nobody knows yet that it rests"),
+    ],
+)
+def test_a_service_that_rests_at_night_is_no_news_once_a_week_is_known(
+    days: int, closed_at: int, fires: bool, major: int, tmp_path: Path
+) -> None:
+    name = "AssayNoCalls"
+    labels = ({"service": "bot", "severity": "warning"},)
+    silent = (days - 1) * DAY + closed_at + 40
+    series = {'assay_calls_total{service="bot",model="m",outcome="scored"}': working_days(days, closed_at)}
+
+    scenario = Scenario(series=series, expected=[Firing(minute=silent, labels=labels if fires else ())])
+    told = check(tmp_path, major, rules_of(name), name, [scenario], evaluated="10m")
+
+    assert told == ""
 
 
 @pytest.mark.parametrize("major", MAJORS)
