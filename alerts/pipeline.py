@@ -238,6 +238,7 @@ def _scoring() -> tuple[Alert, ...]:
             summary="The signal {{ $labels.signal }} raises in {{ $value | humanizePercentage }} of the batches",
             impact="These calls have no score of it (reason failed); the other signals go on.",
             board=Board.SIGNALS,
+            evidence="",
         ),
         Alert(
             name="AssaySheds",
@@ -249,6 +250,7 @@ def _scoring() -> tuple[Alert, ...]:
             summary="Overload: {{ $labels.signal }} leaves out {{ $value | humanize }} texts a second",
             impact="Not every call is judged: those left out are counted as shed, by a hash of their trace.",
             board=Board.SIGNALS,
+            evidence="",
         ),
         Alert(
             name="AssayOverloadLasts",

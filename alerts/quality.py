@@ -224,6 +224,7 @@ def _drift() -> tuple[Alert, ...]:
             summary="Nobody has looked for drift for {{ $value | humanizeDuration }}",
             impact="Calls come in, and none is compared with the baseline: the absence of drift alarms says nothing.",
             board=Board.DRIFT,
+            evidence="signal=drift&",
         ),
     )
 
@@ -293,6 +294,7 @@ def _capture() -> Alert:
             "before: none of its quality signals can see anything. A deployment has probably lost a capture setting."
         ),
         board=Board.SIGNALS,
+        evidence="",
         look_back_seconds=21_600,
     )
 
@@ -321,6 +323,7 @@ def _silence() -> Alert:
             "lost on the way: no data is not health."
         ),
         board=Board.OVERVIEW,
+        evidence="",
         look_back_seconds=7_200,
     )
 
@@ -338,5 +341,6 @@ def _errors() -> Alert:
         summary="{{ $labels.service }}: calls to {{ $labels.model }} fail",
         impact="At least {{ $value | humanizePercentage }} of its calls of the last 10 minutes ended in an error.",
         board=Board.COST,
+        evidence="",
         look_back_seconds=3_600,
     )

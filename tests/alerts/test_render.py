@@ -33,8 +33,6 @@ RECORDED_FROM = {
 }
 """Boards draw either."""
 SERIES = re.compile(r"\bassay(?:_\$\{signal\}|[_:])[\w:]+")
-ANSWERS = {"assay-budgets", "assay-quality", "assay-coverage"}
-WITHOUT_SCORES = {"AssayDriftBlind", "AssayContentCaptureStopped", "AssayNoCalls", "AssayCallsFail"}
 RECORDS = {rule.name for group in groups() for rule in group.rules if isinstance(rule, Record)}
 SUFFIX = re.compile(r"_(?:count|sum|bucket)$")
 FUNCTIONS_OF_COUNTERS = re.compile(r"(\w+)\((\w+)\{?")
@@ -129,7 +127,7 @@ def test_texts_and_links_are_whole_when_prometheus_has_filled_them(case: Case, t
     assert {name.removeprefix("var-"): value for name, value in dashboard.items() if "var-" in name} == of_slice
     if of(case).evidence is not None:
         evidence = parse_qs(urlsplit(told["evidence_url"]).query)
-        drift = {"signal": ["drift"]} if case.alert == "AssayDriftDetected" else {}
+        drift = {"signal": ["drift"]} if of(case).board is catalog.Board.DRIFT else {}
         assert {label: evidence[label] for label in SLICE & evidence.keys()} == {**of_slice, **drift}
         assert int(evidence["to"][0]) == minute * 60
 
@@ -148,10 +146,10 @@ def _raw(name: str) -> str:
     return SUFFIX.sub("", RECORDED_FROM.get(SPAN.sub("", name), name))
 
 
-def test_whoever_is_paged_about_answers_can_open_them() -> None:
-    with_calls = {rule.name for group in groups() if group.name in ANSWERS for rule in group.alerts}
+def test_an_alert_about_a_slice_and_one_about_drift_open_its_evidence() -> None:
+    of_slice = {alert.name for alert in alerts() if alert.by or alert.board is catalog.Board.DRIFT}
 
-    assert {alert.name for alert in alerts() if alert.evidence is not None} == with_calls - WITHOUT_SCORES
+    assert {alert.name for alert in alerts() if alert.evidence is not None} == of_slice
 
 
 @pytest.mark.parametrize("major", MAJORS)
