@@ -132,7 +132,7 @@ def _exactness() -> tuple[Alert, ...]:
             name="AssayClockSkew",
             expr=(
                 '(sum by (topic) (increase(assay_calls_off_clock_total{direction="ahead"}[30m])) '
-                "/ on (topic) (sum by (topic) (increase(assay_records_total[30m])) > 0) > 0.1) "
+                "/ on () group_left () (sum(increase(assay_calls_total[30m])) > 0) > 0.01) "
                 'and (sum by (topic) (increase(assay_calls_off_clock_total{direction="ahead"}[30m])) >= 10)'
             ),
             severity=Severity.WARNING,

@@ -119,6 +119,7 @@ def _burn(long: str, short: str, factor: float, severity: str) -> Case:
 _A, _B = _OF, 'model="b",service="bot",side="output",signal="toxicity"'
 _CONTENT = 'assay_calls_content_total{{service="bot",content="{}"}}'.format
 _MISSED = "assay:scores_missed:increase{}{{service='bot',side='output',signal='toxicity'}}".format
+_CALLS = 'assay_calls_total{service="bot",model="m",outcome="scored"}'
 _LAG = 'assay_lag_records{topic="otlp_spans",partition="0"}'
 _POLLED = 'assay_records_polled_total{topic="otlp_spans"}'
 _APPENDED = 'assay_last_append_timestamp_seconds{topic="otlp_spans",partition="0"}'
@@ -220,9 +221,9 @@ CASES: tuple[Case, ...] = (
         alert="AssayNoCalls",
         before=120,
         labels={"service": "bot"},
-        quiet={'assay_calls_total{service="bot",model="m",outcome="scored"}': 1.1},
-        loud={'assay_calls_total{service="bot",model="m",outcome="scored"}': 0},
-        ever=({'assay_calls_total{service="bot",model="m",outcome="scored"}': 0.9},),
+        quiet={_CALLS: 1.1},
+        loud={_CALLS: 0},
+        ever=({_CALLS: 0.9},),
         onset=13,
         opens_later=True,
     ),
@@ -230,20 +231,20 @@ CASES: tuple[Case, ...] = (
         alert="AssayCallsFail",
         labels={"service": "bot", "model": "m"},
         quiet={
-            'assay_calls_total{service="bot",model="m",outcome="scored"}': 10,
+            _CALLS: 10,
             'assay_calls_failed_total{service="bot",model="m",error="E"}': 0,
         },
         loud={'assay_calls_failed_total{service="bot",model="m",error="E"}': 2.1},
         nearly=(
             {'assay_calls_failed_total{service="bot",model="m",error="E"}': 1.8},
             {
-                'assay_calls_total{service="bot",model="m",outcome="scored"}': 2,
+                _CALLS: 2,
                 'assay_calls_failed_total{service="bot",model="m",error="E"}': 0.95,
             },
         ),
         also=(
             {
-                'assay_calls_total{service="bot",model="m",outcome="scored"}': 2,
+                _CALLS: 2,
                 'assay_calls_failed_total{service="bot",model="m",error="E"}': 1.05,
             },
         ),
@@ -323,20 +324,20 @@ CASES: tuple[Case, ...] = (
         alert="AssayClockSkew",
         labels=TOPIC,
         quiet={
-            'assay_records_total{topic="otlp_spans"}': 10,
+            _CALLS: 100,
             'assay_calls_off_clock_total{topic="otlp_spans",direction="ahead"}': 0,
         },
         loud={'assay_calls_off_clock_total{topic="otlp_spans",direction="ahead"}': 1.08},
         nearly=(
             {'assay_calls_off_clock_total{topic="otlp_spans",direction="ahead"}': 0.95},
             {
-                'assay_records_total{topic="otlp_spans"}': 1,
+                _CALLS: 20,
                 'assay_calls_off_clock_total{topic="otlp_spans",direction="ahead"}': 0.3,
             },
         ),
         also=(
             {
-                'assay_records_total{topic="otlp_spans"}': 1,
+                _CALLS: 20,
                 'assay_calls_off_clock_total{topic="otlp_spans",direction="ahead"}': 0.36,
             },
         ),
