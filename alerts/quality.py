@@ -122,12 +122,19 @@ def _sums(window: str, by: str = _KEYS, offset: str = "") -> tuple[str, str]:
 def _collapse() -> Alert:
     bad, scores = _sums("1m")
     hour_bad, hour_scores = _sums("1h")
+    day_bad, day_scores = _sums("1d")
     before_bad, before_scores = f"clamp_min({hour_bad} - {bad}, 0)", f"({hour_scores} - {scores})"
-    limit = f"({COLLAPSE_TIMES} * ({before_bad} / ({before_scores} > 0)) + {COLLAPSE_SHARE})"
+    at_least = _bound(bad, scores, "-")
+
+    def beyond(of_bad: str, of_scores: str) -> str:
+        return f"({at_least} > ({COLLAPSE_TIMES} * ({of_bad} / ({of_scores} > 0)) + {COLLAPSE_SHARE}))"
+
+    fires = 'ALERTS{alertname="AssayQualityCollapse",alertstate="firing"}'
     return Alert(
         name="AssayQualityCollapse",
         expr=(
-            f"({_bound(bad, scores, '-')} > {limit}) "
+            f"({beyond(before_bad, before_scores)} "  # it is soon a part of its hour, but of a day not before night
+            f"or ({beyond(day_bad, day_scores)} and on ({_KEYS}) {fires})) "
             f"and ({bad} >= {COLLAPSE_BAD_MIN}) and ({before_scores} >= {COLLAPSE_BEFORE_MIN})"
         ),
         severity=Severity.CRITICAL,

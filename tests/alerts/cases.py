@@ -135,13 +135,17 @@ CASES: tuple[Case, ...] = (
     _burn("6h", "30m", 6, "critical"),
     _burn("1d", "2h", 3, "warning"),
     _burn("3d", "6h", 1, "warning"),
-    Case(  # 1 % before, so the lower bound must pass 8 %: 110 of 1,000 have .0826, 104 have .0774
+    Case(  # 1 % before, so the lower bound must pass 8 %: 110 of 1,000 have .0830, 104 have .0778
         alert="AssayQualityCollapse",
         labels=KEYS,
-        quiet={_scores("1m"): 1_000, _bad("1m"): 10, _scores("1h"): 60_000, _bad("1h"): 600},
-        loud={_bad("1m"): 110, _bad("1h"): 700},
+        quiet={
+            **{_scores("1m"): 1_000, _bad("1m"): 10, _scores("1h"): 60_000, _bad("1h"): 600},
+            **{_scores("1d"): 1_440_000, _bad("1d"): 14_400},
+        },
+        loud={_bad("1m"): 110, _bad("1h"): Ramp(700, 100)},  # its own hour soon has 4 %, its day still 1 %
         nearly=(
             {_bad("1m"): 104, _bad("1h"): 694},
+            {_bad("1m"): Ramp(112, -0.45), _bad("1h"): Ramp(700, 100)},  # it fires, and its day ends it
             {_scores("1m"): 10, _bad("1m"): 3},
             {_scores("1m"): 1, _bad("1m"): 1, _scores("1h"): 60, _bad("1h"): 1},  # one of one is a bound of .0948
             {_scores("1m"): 4.5, _bad("1m"): 4.5, _scores("1h"): 270, _bad("1h"): 4.5},
