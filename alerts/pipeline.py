@@ -8,6 +8,9 @@ from collector.catalog import Board
 _RESTART_SECONDS = 180
 """A pod that is replaced drains for up to a minute, is scheduled and loads its models: a release wakes nobody."""
 
+_PROCESS = "instance, pod"  # a pod only where Prometheus knows of pods
+_WHICH = "{{ $labels.instance }}"
+
 
 def groups() -> tuple[Group, ...]:
     """The dead man's switch last."""
@@ -54,29 +57,28 @@ def _alive() -> tuple[Alert, ...]:
         ),
         Alert(
             name="AssayNotReady",
-            expr="max by (condition) (1 - assay_ready) > 0",
+            expr=f"max by ({_PROCESS}, condition) (1 - assay_ready) > 0",
             severity=Severity.WARNING,
             for_seconds=300,
-            by=(),
-            summary="Assay is not ready: {{ $labels.condition }}",
+            summary=f"{_WHICH} is not ready: {{{{ $labels.condition }}}}",
             impact="A process has started and does not do its work; /readyz says what it waits for.",
             board=Board.PIPELINE,
         ),
         Alert(
             name="AssaySourceUnreachable",
-            expr="min(assay_source_healthy) == 0",
+            expr=f"min by ({_PROCESS}) (assay_source_healthy) == 0",
             severity=Severity.CRITICAL,
             for_seconds=120,
-            summary="Kafka does not answer a scoring worker",
+            summary=f"Kafka does not answer the scoring worker {_WHICH}",
             impact="New calls are not read. They are lost only if the topic's retention is shorter than the outage.",
             board=Board.PIPELINE,
         ),
         Alert(
             name="AssayChainUnreachable",
-            expr="min(assay_chain_healthy) == 0",
+            expr=f"min by ({_PROCESS}) (assay_chain_healthy) == 0",
             severity=Severity.CRITICAL,
             for_seconds=120,
-            summary="The chain's store does not take what is scored",
+            summary=f"The chain's store does not take what {_WHICH} scores",
             impact="Calls are scored and wait; none is counted, boards stand still. Nothing is lost.",
             board=Board.PIPELINE,
         ),
@@ -287,10 +289,10 @@ def _scoring() -> tuple[Alert, ...]:
         ),
         Alert(
             name="AssayDeviceLost",
-            expr="sum(increase(assay_encoder_device_losses_total[1h])) > 0",
+            expr=f"sum by ({_PROCESS}) (increase(assay_encoder_device_losses_total[1h])) > 0",
             severity=Severity.WARNING,
             keep_firing_seconds=3_600,
-            summary="A worker has lost its GPU and scores on the CPU",
+            summary=f"{_WHICH} has lost its GPU and scores on the CPU",
             impact="It goes on, many times slower; lag will grow. Restart it on a healthy node.",
             board=Board.SIGNALS,
         ),
@@ -298,15 +300,16 @@ def _scoring() -> tuple[Alert, ...]:
 
 
 def _bounds() -> tuple[Alert, ...]:
-    free = "min(assay_data_free_bytes / assay_data_size_bytes)"
+    free = f"min by ({_PROCESS}) (assay_data_free_bytes / assay_data_size_bytes)"
+    tomorrow = f"min by ({_PROCESS}) (predict_linear(assay_data_free_bytes[6h], 86400))"
     return (
         Alert(
             name="AssayDiskFills",
-            expr=f"({free} < 0.2) and (min(predict_linear(assay_data_free_bytes[6h], 86400)) < 0)",
+            expr=f"({free} < 0.2) and ({tomorrow} < 0)",
             severity=Severity.WARNING,
             for_seconds=1_800,
             keep_firing_seconds=600,
-            summary="{{ $value | humanizePercentage }} of the disk is left, and a day is enough to fill it",
+            summary=f"{_WHICH}: {{{{ $value | humanizePercentage }}}} of the disk is left, enough for less than a day",
             impact="A full disk stops DuckDB, snapshots and, with a chain in a directory, the counting.",
             board=Board.PIPELINE,
         ),
@@ -315,16 +318,16 @@ def _bounds() -> tuple[Alert, ...]:
             expr=f"{free} < 0.05",
             severity=Severity.CRITICAL,
             for_seconds=60,
-            summary="Only {{ $value | humanizePercentage }} of the disk is left",
+            summary=f"{_WHICH}: only {{{{ $value | humanizePercentage }}}} of the disk is left",
             impact="DuckDB, snapshots and, with a chain in a directory, the counting are about to stop.",
             board=Board.PIPELINE,
         ),
         Alert(
             name="AssayWebConfigStale",
-            expr="max by (listener) (assay_web_config_stale) > 0",
+            expr=f"max by ({_PROCESS}, listener) (assay_web_config_stale) > 0",
             severity=Severity.WARNING,
             for_seconds=300,
-            summary="The web-config file of the {{ $labels.listener }} listener cannot be used",
+            summary=f"{_WHICH}: the web-config file of the {{{{ $labels.listener }}}} listener cannot be used",
             impact="An older one is in force: a renewed certificate or a removed user is not.",
             board=Board.PIPELINE,
         ),

@@ -124,7 +124,8 @@ _LAG = 'assay_lag_records{topic="otlp_spans",partition="0"}'
 _POLLED = 'assay_records_polled_total{topic="otlp_spans"}'
 _APPENDED = 'assay_last_append_timestamp_seconds{topic="otlp_spans",partition="0"}'
 _BUILD = 'assay_build_info{role="all"}'
-_FREE, _SIZE = "assay_data_free_bytes", "assay_data_size_bytes"
+_FREE, _SIZE = 'assay_data_free_bytes{instance="a"}', 'assay_data_size_bytes{instance="a"}'
+_ROOM = {'assay_data_free_bytes{instance="b"}': 50, 'assay_data_size_bytes{instance="b"}': 100}
 _EVALUE = 'assay_drift_log_evalue{service="bot",model="m",side="input"}'
 _SHED = 'assay_shed_ratio{{instance="{}",signal="{}"}}'.format
 _REFUSED = 'assay_evaluations_total{outcome="refused"}'
@@ -274,17 +275,19 @@ CASES: tuple[Case, ...] = (
     ),
     Case(
         alert="AssayNotReady",
-        labels={"condition": "models"},
-        quiet={'assay_ready{condition="models"}': 1},
-        loud={'assay_ready{condition="models"}': 0},
+        labels={"condition": "models", "instance": "a"},
+        quiet={'assay_ready{instance="a",condition="models"}': 1, 'assay_ready{instance="b",condition="models"}': 1},
+        loud={'assay_ready{instance="a",condition="models"}': 0},
     ),
     Case(
         alert="AssaySourceUnreachable",
+        labels={"instance": "b"},
         quiet={'assay_source_healthy{instance="a"}': 1, 'assay_source_healthy{instance="b"}': 1},
         loud={'assay_source_healthy{instance="b"}': 0},
     ),
     Case(
         alert="AssayChainUnreachable",
+        labels={"instance": "b"},
         quiet={'assay_chain_healthy{instance="a"}': 1, 'assay_chain_healthy{instance="b"}': 1},
         loud={'assay_chain_healthy{instance="b"}': 0},
     ),
@@ -438,9 +441,9 @@ CASES: tuple[Case, ...] = (
     ),
     Case(
         alert="AssayWebConfigStale",
-        labels={"listener": "web"},
-        quiet={'assay_web_config_stale{listener="web"}': 0},
-        loud={'assay_web_config_stale{listener="web"}': 1},
+        labels={"listener": "web", "instance": "a", "pod": "assay-0"},
+        quiet={'assay_web_config_stale{instance="a",pod="assay-0",listener="web"}': 0},
+        loud={'assay_web_config_stale{instance="a",pod="assay-0",listener="web"}': 1},
     ),
     Case(
         alert="AssayEvaluationsRefused",
@@ -451,22 +454,25 @@ CASES: tuple[Case, ...] = (
     ),
     Case(
         alert="AssayDeviceLost",
-        quiet={"assay_encoder_device_losses_total": 0},
-        loud={"assay_encoder_device_losses_total": 1},
+        labels={"instance": "a"},
+        quiet={'assay_encoder_device_losses_total{instance="a"}': 0},
+        loud={'assay_encoder_device_losses_total{instance="a"}': 1},
         clears=58,
         closes_later=True,
     ),
     Case(
         alert="AssayDiskFills",
         before=120,
-        quiet={_FREE: 21, _SIZE: 100},
+        labels={"instance": "a"},
+        quiet={_FREE: 21, _SIZE: 100, **_ROOM},
         loud={_FREE: Ramp(21, -0.1)},
         nearly=({_FREE: Ramp(20.5, -0.012)}, {_FREE: Ramp(31, -0.1)}),
         onset=36,
     ),
     Case(
         alert="AssayDiskFull",
-        quiet={_FREE: 6, _SIZE: 100},
+        labels={"instance": "a"},
+        quiet={_FREE: 6, _SIZE: 100, **_ROOM},
         loud={_FREE: 4.8},
         nearly=({_FREE: 5.2},),
     ),

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -194,6 +196,73 @@ def test_an_alert_reaches_who_it_is_for(receiver: str, labels: dict[str, str]) -
     )
 
     assert told.returncode == 0, told.stdout + told.stderr
+
+
+_BOT = {"service": "bot", "signal": "toxicity", "side": "output"}
+CAUSES: dict[str, tuple[dict[str, str], list[dict[str, str]], list[dict[str, str]]]] = {
+    # what fires first, what is not told beside it, and what is
+    "a full disk": (
+        {"alertname": "AssayDiskFull", "severity": "critical", "instance": "a"},
+        [
+            {"alertname": "AssayChainUnreachable", "severity": "critical", "instance": "b"},
+            {"alertname": "AssayRollupsStale", "severity": "critical"},
+            {"alertname": "AssayTaskFails", "severity": "warning", "task": "snapshot"},
+            {"alertname": "AssayNotReady", "severity": "warning", "instance": "a", "condition": "store"},
+        ],
+        [{"alertname": "AssayRecordsLost", "severity": "critical", "topic": "t"}],
+    ),
+    "no broker": (
+        {"alertname": "AssaySourceUnreachable", "severity": "critical", "instance": "a"},
+        [
+            {"alertname": "AssayNoCalls", "severity": "warning", "service": "bot"},
+            {"alertname": "AssayFarBehind", "severity": "critical", "topic": "t"},
+            {"alertname": "AssayAppendsStalled", "severity": "critical", "topic": "t", "partition": "0"},
+        ],
+        [{"alertname": "AssayNobodyServes", "severity": "critical"}],
+    ),
+    "nothing of Assay": (
+        {"alertname": "AssayDown", "severity": "critical"},
+        [{"alertname": "AssayNobodyServes", "severity": "critical"}, {"alertname": "AssayNoCalls", "service": "bot"}],
+        [
+            {"alertname": "AssayDriftDetected", "severity": "warning", "service": "bot"},
+            {"alertname": "AssayQualityCollapse", "severity": "critical", **_BOT},
+        ],
+    ),
+    "a collapse": (
+        {"alertname": "AssayQualityCollapse", "severity": "critical", **_BOT},
+        [
+            {"alertname": "AssayQualityBudgetBurn", "severity": "critical", "window": "1h", **_BOT},
+            {"alertname": "AssayQualityShift", "severity": "warning", **_BOT},
+        ],
+        [
+            {"alertname": "AssayQualityBudgetBurn", "severity": "critical", "window": "1h", **_BOT, "service": "shop"},
+            {"alertname": "AssayCanaryWorse", "severity": "warning", "model": "m", **_BOT},
+        ],
+    ),
+    "a budget that burns within the hour": (
+        {"alertname": "AssayQualityBudgetBurn", "severity": "critical", "window": "1h", **_BOT},
+        [{"alertname": "AssayQualityBudgetBurn", "severity": "critical", "window": "6h", **_BOT}],
+        [{"alertname": "AssayQualityBudgetBurn", "severity": "critical", "window": "6h", **_BOT, "side": "input"}],
+    ),
+}
+
+
+@pytest.mark.server("alertmanager")
+@pytest.mark.parametrize("cause", CAUSES)
+def test_a_cause_is_told_and_what_follows_from_it_is_not(cause: str, alertmanager: Callable[..., Any]) -> None:
+    first, silent, told = CAUSES[cause]
+    server = alertmanager(configuration=yaml.safe_load((GENERATED / "alertmanager.yaml").read_text(encoding="utf-8")))
+    amtool = (str(installed.amtool()), f"--alertmanager.url={server.url}", "alert")
+
+    for labels in (first, *silent, *told):
+        subprocess.run([*amtool, "add", *(f"{name}={value}" for name, value in labels.items())], check=True)
+    found = {each["labels"]["alertname"]: each for each in server.alerts() if each["labels"] in silent}
+    others = [each for each in server.alerts() if each["labels"] in [first, *told]]
+
+    assert [name for name, each in found.items() if not each["status"]["inhibitedBy"]] == []
+    assert len(found) == len(silent)
+    assert [each["labels"] for each in others if each["status"]["inhibitedBy"]] == []
+    assert len(others) == 1 + len(told)
 
 
 def test_no_rule_of_silence_names_an_alert_that_does_not_exist_or_hides_a_drift() -> None:
