@@ -137,8 +137,8 @@ def test_who_sends_events_and_own_metrics_may_reach_their_receivers() -> None:
     )
     worker, server = (one(objects, "NetworkPolicy", f"assay-{part}")["spec"] for part in ("score", "serve"))
 
-    assert ports(worker["egress"]) == [{53}, {9093}, {443}, {4318, 443}]
-    assert ports(server["egress"]) == [{53}, {443}, {4318}]
+    assert ports(worker["egress"]) == [{53}, {9093}, {443}, {4318}]
+    assert ports(server["egress"]) == [{53}, {443}, {4318, 443}]
     assert worker["egress"][-1]["to"] == server["egress"][-1]["to"] == [{"podSelector": {"matchLabels": {"app": "otel"}}}]
 
 
