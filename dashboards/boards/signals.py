@@ -101,7 +101,7 @@ def _encoder() -> tuple[Panel, ...]:
         ),
         Panel(
             title="Trouble of the models",
-            says="Packs halved for want of memory and GPUs lost in an hour; cascades whose light stage is not trusted now.",
+            says="Packs halved for want of memory and GPUs lost, in an hour; cascades that are not trusted now.",
             queries={
                 "halved": increase("assay_encoder_packs_halved_total", window="1h"),
                 "lost": increase("assay_encoder_device_losses_total", window="1h"),

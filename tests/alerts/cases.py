@@ -140,8 +140,12 @@ CASES: tuple[Case, ...] = (
         alert="AssayQualityCollapse",
         labels=KEYS,
         quiet={
-            **{_scores("1m"): 1_000, _bad("1m"): 10, _scores("1h"): 60_000, _bad("1h"): 600},
-            **{_scores("1d"): 1_440_000, _bad("1d"): 14_400},
+            _scores("1m"): 1_000,
+            _bad("1m"): 10,
+            _scores("1h"): 60_000,
+            _bad("1h"): 600,
+            _scores("1d"): 1_440_000,
+            _bad("1d"): 14_400,
         },
         loud={_bad("1m"): 110, _bad("1h"): Ramp(700, 100)},  # its own hour soon has 4 %, its day still 1 %
         nearly=(

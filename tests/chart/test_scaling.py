@@ -139,7 +139,9 @@ def test_who_sends_events_and_own_metrics_may_reach_their_receivers() -> None:
 
     assert ports(worker["egress"]) == [{53}, {9093}, {443}, {4318}]
     assert ports(server["egress"]) == [{53}, {443}, {4318, 443}]
-    assert worker["egress"][-1]["to"] == server["egress"][-1]["to"] == [{"podSelector": {"matchLabels": {"app": "otel"}}}]
+    assert (
+        worker["egress"][-1]["to"] == server["egress"][-1]["to"] == [{"podSelector": {"matchLabels": {"app": "otel"}}}]
+    )
 
 
 def test_network_rules_follow_brokers_store_and_receiver() -> None:
