@@ -341,6 +341,21 @@ def _bounds() -> tuple[Alert, ...]:
             board=Board.PIPELINE,
         ),
         Alert(
+            name="AssayEvaluationsWait",
+            expr=(
+                f"(sum by ({_PROCESS}) (increase(assay_evaluation_retries_total[15m])) > 10) "
+                f'and (sum by ({_PROCESS}) (increase(assay_evaluations_total{{outcome="sent"}}[15m])) == 0)'
+            ),
+            severity=Severity.WARNING,
+            for_seconds=900,
+            summary=f"{_WHICH}: the receiver of evaluation events takes none",
+            impact=(
+                "gen_ai.evaluation.result events wait in the chain and are sent when it is back. Scores, rollups and "
+                "alerts are not affected; what the chain's retention deletes first is never sent."
+            ),
+            board=Board.PIPELINE,
+        ),
+        Alert(
             name="AssayLabelsOverflow",
             expr=(
                 "(sum(increase(assay_labels_overflowed_total[1h])) or vector(0)) "

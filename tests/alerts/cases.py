@@ -129,6 +129,8 @@ _ROOM = {'assay_data_free_bytes{instance="b"}': 50, 'assay_data_size_bytes{insta
 _EVALUE = 'assay_drift_log_evalue{service="bot",model="m",side="input"}'
 _SHED = 'assay_shed_ratio{{instance="{}",signal="{}"}}'.format
 _REFUSED = 'assay_evaluations_total{outcome="refused"}'
+_SENT = 'assay_evaluations_total{instance="a",outcome="sent"}'
+_RETRIES = 'assay_evaluation_retries_total{instance="a"}'
 TOPIC = {"topic": "otlp_spans"}
 
 CASES: tuple[Case, ...] = (
@@ -479,6 +481,16 @@ CASES: tuple[Case, ...] = (
         quiet={_FREE: 6, _SIZE: 100, **_ROOM},
         loud={_FREE: 4.8},
         nearly=({_FREE: 5.2},),
+    ),
+    Case(
+        alert="AssayEvaluationsWait",
+        labels={"instance": "a"},
+        quiet={_SENT: 5, _RETRIES: 0},
+        loud={_SENT: 0, _RETRIES: 2},
+        nearly=({_SENT: 5, _RETRIES: 2}, {_SENT: 0, _RETRIES: 0.6}),
+        also=({_RETRIES: 0.75},),
+        onset=13,
+        opens_later=True,
     ),
     Case(
         alert="AssayLabelsOverflow",
