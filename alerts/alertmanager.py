@@ -64,6 +64,11 @@ def configuration(
                 "target_matchers": ['alertname="AssayQualityBudgetBurn"', 'window!="1h"'],
                 "equal": ["service", "signal", "side"],
             },
+            {  # a budget that burns is a shift from yesterday
+                "source_matchers": ['alertname="AssayQualityBudgetBurn"', f'severity="{Severity.CRITICAL}"'],
+                "target_matchers": ['alertname="AssayQualityShift"'],
+                "equal": ["service", "signal", "side"],
+            },
             {  # a service without text has no coverage
                 "source_matchers": ['alertname="AssayContentCaptureStopped"'],
                 "target_matchers": ['alertname="AssayCoverageFell"'],

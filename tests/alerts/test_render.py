@@ -241,7 +241,10 @@ CAUSES: dict[str, tuple[dict[str, str], list[dict[str, str]], list[dict[str, str
     ),
     "a budget that burns within the hour": (
         {"alertname": "AssayQualityBudgetBurn", "severity": "critical", "window": "1h", **_BOT},
-        [{"alertname": "AssayQualityBudgetBurn", "severity": "critical", "window": "6h", **_BOT}],
+        [
+            {"alertname": "AssayQualityBudgetBurn", "severity": "critical", "window": "6h", **_BOT},
+            {"alertname": "AssayQualityShift", "severity": "warning", **_BOT},
+        ],
         [{"alertname": "AssayQualityBudgetBurn", "severity": "critical", "window": "6h", **_BOT, "side": "input"}],
     ),
 }

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import random
+import sys
 from dataclasses import replace
 
 import duckdb
@@ -144,6 +146,16 @@ def test_sql_answers_over_what_a_stopped_daemon_left(data, capsysbinary):
 
     assert (status, err) == (0, "")
     assert json.loads(out) == [{"n": totals(chain)["calls"]}]
+
+
+def test_sql_reads_a_long_question_from_its_input(data, capsysbinary, monkeypatch):
+    folder, chain = data
+    monkeypatch.setattr(sys, "stdin", io.StringIO("SELECT sum(calls)::BIGINT AS n -- of all\nFROM traffic_day\n"))
+
+    status, out, err = assay(capsysbinary, "sql", "--data", folder, "--format", "csv", "-")
+
+    assert (status, err) == (0, "")
+    assert out.splitlines() == ["n", str(totals(chain)["calls"])]
 
 
 def test_sql_says_what_is_wrong_on_one_line(data, capsysbinary):
