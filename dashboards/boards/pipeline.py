@@ -97,10 +97,11 @@ def _flow() -> tuple[Panel, ...]:
         ),
         Panel(
             title="Rejected and dropped, by reason",
-            says="Records that could not be decoded, and spans that are no call (wrappers, twins).",
+            says="Records that could not be decoded, spans that are no call (wrappers, twins), calls of a wrong clock.",
             queries={
                 "rejected {{reason}}": f"{rate('assay_records_rejected_total', by='reason')} > 0",
                 "dropped {{reason}}": f"{rate('assay_spans_dropped_total', by='reason')} > 0",
+                "stamped {{direction}}": f"{rate('assay_calls_off_clock_total', by='direction')} > 0",
             },
             kind=Kind.STACK, unit=Unit.A_SECOND, empty="nothing",
         ),
