@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from alerts.model import Alert, Group, Site
+from alerts.model import Alert, Group, Site, duration
 from alerts.render import prometheus
 from alerts.rules import alerts
 from tests.alerts.cases import CASES, Case, Series, timeline
@@ -19,6 +19,53 @@ from tests.servers import installed
 MAJORS = [pytest.param(major, marks=pytest.mark.server(f"prometheus{major}")) for major in installed.PROMETHEUS_MAJORS]
 ABSENCES = {"AssayDown", "AssayWatchdog"}
 """What fires where there is no data at all; everything else has nothing to say then."""
+
+
+WAITS = {
+    "AssayQualityBudgetBurn-1h-critical": ("2m", "5m"),
+    "AssayQualityBudgetBurn-6h-critical": ("15m", "5m"),
+    "AssayQualityBudgetBurn-1d-warning": ("1h", "5m"),
+    "AssayQualityBudgetBurn-3d-warning": ("3h", "5m"),
+    "AssayQualityCollapse": ("0s", "5m"),
+    "AssayCanaryWorse": ("5m", "10m"),
+    "AssayQualityShift": ("10m", "15m"),
+    "AssayDriftDetected": ("0s", "30m"),
+    "AssayDriftBlind": ("5m", "0s"),
+    "AssayCoverageFell": ("15m", "15m"),
+    "AssayContentCaptureStopped": ("10m", "15m"),
+    "AssayNoCalls": ("5m", "0s"),
+    "AssayCallsFail": ("5m", "5m"),
+    "AssayDown": ("3m", "0s"),
+    "AssayNobodyScores": ("3m", "0s"),
+    "AssayRulesMissing": ("5m", "0s"),
+    "AssayNotReady": ("5m", "0s"),
+    "AssaySourceUnreachable": ("2m", "0s"),
+    "AssayChainUnreachable": ("2m", "0s"),
+    "AssayConservationBroken": ("0s", "1h"),
+    "AssayRecordsLost": ("0s", "15m"),
+    "AssayRecordsRejected": ("5m", "10m"),
+    "AssayClockSkew": ("10m", "10m"),
+    "AssayLagGrows": ("10m", "5m"),
+    "AssayFarBehind": ("5m", "5m"),
+    "AssayAppendsStalled": ("2m", "0s"),
+    "AssayRollupsStale": ("2m", "0s"),
+    "AssayNobodyServes": ("10m", "0s"),
+    "AssaySnapshotStale": ("5m", "0s"),
+    "AssayTaskFails": ("0s", "10m"),
+    "AssaySignalFails": ("5m", "10m"),
+    "AssaySheds": ("5m", "10m"),
+    "AssayOverloadLasts": ("30m", "10m"),
+    "AssayShedsEverything": ("5m", "10m"),
+    "AssayCascadeFell": ("5m", "10m"),
+    "AssayWebConfigStale": ("5m", "0s"),
+    "AssayEvaluationsRefused": ("0s", "15m"),
+    "AssayDeviceLost": ("0s", "1h"),
+    "AssayDiskFills": ("30m", "10m"),
+    "AssayDiskFull": ("1m", "0s"),
+    "AssayEvaluationsWait": ("15m", "0s"),
+    "AssayLabelsOverflow": ("15m", "0s"),
+}
+"""How long each alert is pending, and how long it is kept: said twice, so that nobody changes it by the way."""
 
 
 def rules_of(name: str) -> dict[str, Any]:
@@ -86,6 +133,12 @@ def test_every_alert_has_a_case() -> None:
     assert len(cases) == len(CASES)
     assert {case.alert for case in CASES} == {alert.name for alert in alerts()} - {"AssayWatchdog"}
     assert len(CASES) == len(alerts()) - 1
+
+
+def test_an_alert_waits_and_stays_as_long_as_was_decided() -> None:
+    chosen = {case.id: (duration(of(case).for_seconds), duration(of(case).keep_firing_seconds)) for case in CASES}
+
+    assert chosen == WAITS
 
 
 @pytest.mark.parametrize("major", MAJORS)
