@@ -219,7 +219,10 @@ def _progress() -> tuple[Alert, ...]:
             severity=Severity.WARNING,
             keep_firing_seconds=600,
             summary="The background task {{ $labels.task }} fails again and again",
-            impact="Compaction, retention or snapshots do not happen: disks fill, starts get slower.",
+            impact=(
+                "It is tried again, and until it succeeds its work is not done: without compaction, retention and "
+                "expiry disks fill, without snapshots SQL is old, without alertmanager the overview is."
+            ),
             board=Board.PIPELINE,
         ),
     )
