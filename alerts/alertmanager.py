@@ -8,6 +8,16 @@ from alerts.model import Severity
 
 PAGE, TICKET, WATCHDOG, NOBODY = "page", "ticket", "watchdog", "nobody"
 
+_BEHIND = "AssayNoCalls|AssayNotReady|AssayLagGrows|AssayFarBehind|AssayAppendsStalled|AssayDriftBlind"
+_STALE = "AssayRollupsStale|AssaySnapshotStale"
+_FOLLOWS = {
+    "AssayDown": f"AssayNobody.*|{_BEHIND}|{_STALE}",
+    "AssayNobodyScores|AssaySourceUnreachable|AssayChainUnreachable": _BEHIND,
+    "AssayNobodyServes|AssayRollupsStale": "AssaySnapshotStale|AssayDriftBlind",
+    "AssayDiskFull": f"AssayChainUnreachable|AssayDiskFills|AssayTaskFails|{_BEHIND}|{_STALE}",
+}
+"""What is no news of its own: a cause, and what follows from it whatever else is well. No quality alert is among it."""
+
 
 def configuration(
     page_url: str = "http://localhost:9465/page",
@@ -49,6 +59,16 @@ def configuration(
                 "target_matchers": ['alertname=~"AssayQualityBudgetBurn|AssayQualityShift"'],
                 "equal": ["service", "signal", "side"],
             },
+            {  # within the hour already: that it burns over longer windows as well is no second page
+                "source_matchers": ['alertname="AssayQualityBudgetBurn"', 'window="1h"'],
+                "target_matchers": ['alertname="AssayQualityBudgetBurn"', 'window!="1h"'],
+                "equal": ["service", "signal", "side"],
+            },
+            {  # a budget that burns is a shift from yesterday
+                "source_matchers": ['alertname="AssayQualityBudgetBurn"', f'severity="{Severity.CRITICAL}"'],
+                "target_matchers": ['alertname="AssayQualityShift"'],
+                "equal": ["service", "signal", "side"],
+            },
             {  # a service without text has no coverage
                 "source_matchers": ['alertname="AssayContentCaptureStopped"'],
                 "target_matchers": ['alertname="AssayCoverageFell"'],
@@ -58,10 +78,10 @@ def configuration(
                 "source_matchers": ['alertname="AssayShedsEverything"'],
                 "target_matchers": ['alertname=~"AssaySheds|AssayOverloadLasts"'],
             },
-            {  # when no process is there, that is the news
-                "source_matchers": ['alertname="AssayDown"'],
-                "target_matchers": ['alertname=~"AssayNobody.*|AssayNoCalls|AssayNotReady|AssayRollupsStale"'],
-            },
+            *(
+                {"source_matchers": [f'alertname=~"{cause}"'], "target_matchers": [f'alertname=~"{follows}"']}
+                for cause, follows in _FOLLOWS.items()
+            ),
         ],
         "receivers": [
             {"name": PAGE, "webhook_configs": [{"url": page_url}]},

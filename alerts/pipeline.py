@@ -5,6 +5,12 @@ from __future__ import annotations
 from alerts.model import Alert, Group, Severity
 from collector.catalog import Board
 
+_RESTART_SECONDS = 180
+"""A pod that is replaced drains for up to a minute, is scheduled and loads its models: a release wakes nobody."""
+
+_PROCESS = "instance, pod"  # a pod only where Prometheus knows of pods
+_WHICH = "{{ $labels.instance }}"
+
 
 def groups() -> tuple[Group, ...]:
     """The dead man's switch last."""
@@ -23,7 +29,7 @@ def _alive() -> tuple[Alert, ...]:
             name="AssayDown",
             expr="absent(assay_build_info)",
             severity=Severity.CRITICAL,
-            for_seconds=60,
+            for_seconds=_RESTART_SECONDS,
             summary="Assay is down: no process of it is scraped",
             impact=(
                 "No call is judged and no quality alert can fire. Drift and quality alerts that resolve now resolve "
@@ -35,7 +41,7 @@ def _alive() -> tuple[Alert, ...]:
             name="AssayNobodyScores",
             expr='absent(assay_build_info{role=~"all|score"}) and on () (count(assay_build_info) > 0)',
             severity=Severity.CRITICAL,
-            for_seconds=120,
+            for_seconds=_RESTART_SECONDS,
             summary="No scoring worker of Assay runs",
             impact="The pages are up and show the past: new calls wait in Kafka and none is judged.",
             board=Board.PIPELINE,
@@ -47,33 +53,32 @@ def _alive() -> tuple[Alert, ...]:
             for_seconds=300,
             summary="The series that Assay's rules record are missing",
             impact="Quality alerts read nothing else: until they are back none can fire, whatever users are answered.",
-            board=Board.OVERVIEW,
+            board=Board.PIPELINE,
         ),
         Alert(
             name="AssayNotReady",
-            expr="max by (condition) (1 - assay_ready) > 0",
+            expr=f"max by ({_PROCESS}, condition) (1 - assay_ready) > 0",
             severity=Severity.WARNING,
             for_seconds=300,
-            by=(),
-            summary="Assay is not ready: {{ $labels.condition }}",
+            summary=f"{_WHICH} is not ready: {{{{ $labels.condition }}}}",
             impact="A process has started and does not do its work; /readyz says what it waits for.",
             board=Board.PIPELINE,
         ),
         Alert(
             name="AssaySourceUnreachable",
-            expr="min(assay_source_healthy) == 0",
+            expr=f"min by ({_PROCESS}) (assay_source_healthy) == 0",
             severity=Severity.CRITICAL,
             for_seconds=120,
-            summary="Kafka does not answer a scoring worker",
+            summary=f"Kafka does not answer the scoring worker {_WHICH}",
             impact="New calls are not read. They are lost only if the topic's retention is shorter than the outage.",
             board=Board.PIPELINE,
         ),
         Alert(
             name="AssayChainUnreachable",
-            expr="min(assay_chain_healthy) == 0",
+            expr=f"min by ({_PROCESS}) (assay_chain_healthy) == 0",
             severity=Severity.CRITICAL,
             for_seconds=120,
-            summary="The chain's store does not take what is scored",
+            summary=f"The chain's store does not take what {_WHICH} scores",
             impact="Calls are scored and wait; none is counted, boards stand still. Nothing is lost.",
             board=Board.PIPELINE,
         ),
@@ -129,7 +134,7 @@ def _exactness() -> tuple[Alert, ...]:
             name="AssayClockSkew",
             expr=(
                 '(sum by (topic) (increase(assay_calls_off_clock_total{direction="ahead"}[30m])) '
-                "/ on (topic) (sum by (topic) (increase(assay_records_total[30m])) > 0) > 0.1) "
+                "/ on () group_left () (sum(increase(assay_calls_total[30m])) > 0) > 0.01) "
                 'and (sum by (topic) (increase(assay_calls_off_clock_total{direction="ahead"}[30m])) >= 10)'
             ),
             severity=Severity.WARNING,
@@ -214,7 +219,10 @@ def _progress() -> tuple[Alert, ...]:
             severity=Severity.WARNING,
             keep_firing_seconds=600,
             summary="The background task {{ $labels.task }} fails again and again",
-            impact="Compaction, retention or snapshots do not happen: disks fill, starts get slower.",
+            impact=(
+                "It is tried again, and until it succeeds its work is not done: without compaction, retention and "
+                "expiry disks fill, without snapshots SQL is old, without alertmanager the overview is."
+            ),
             board=Board.PIPELINE,
         ),
     )
@@ -235,6 +243,7 @@ def _scoring() -> tuple[Alert, ...]:
             summary="The signal {{ $labels.signal }} raises in {{ $value | humanizePercentage }} of the batches",
             impact="These calls have no score of it (reason failed); the other signals go on.",
             board=Board.SIGNALS,
+            evidence="",
         ),
         Alert(
             name="AssaySheds",
@@ -246,6 +255,7 @@ def _scoring() -> tuple[Alert, ...]:
             summary="Overload: {{ $labels.signal }} leaves out {{ $value | humanize }} texts a second",
             impact="Not every call is judged: those left out are counted as shed, by a hash of their trace.",
             board=Board.SIGNALS,
+            evidence="",
         ),
         Alert(
             name="AssayOverloadLasts",
@@ -282,10 +292,10 @@ def _scoring() -> tuple[Alert, ...]:
         ),
         Alert(
             name="AssayDeviceLost",
-            expr="sum(increase(assay_encoder_device_losses_total[1h])) > 0",
+            expr=f"sum by ({_PROCESS}) (increase(assay_encoder_device_losses_total[1h])) > 0",
             severity=Severity.WARNING,
             keep_firing_seconds=3_600,
-            summary="A worker has lost its GPU and scores on the CPU",
+            summary=f"{_WHICH} has lost its GPU and scores on the CPU",
             impact="It goes on, many times slower; lag will grow. Restart it on a healthy node.",
             board=Board.SIGNALS,
         ),
@@ -293,15 +303,16 @@ def _scoring() -> tuple[Alert, ...]:
 
 
 def _bounds() -> tuple[Alert, ...]:
-    free = "min(assay_data_free_bytes / assay_data_size_bytes)"
+    free = f"min by ({_PROCESS}) (assay_data_free_bytes / assay_data_size_bytes)"
+    tomorrow = f"min by ({_PROCESS}) (predict_linear(assay_data_free_bytes[6h], 86400))"
     return (
         Alert(
             name="AssayDiskFills",
-            expr=f"({free} < 0.2) and (min(predict_linear(assay_data_free_bytes[6h], 86400)) < 0)",
+            expr=f"({free} < 0.2) and ({tomorrow} < 0)",
             severity=Severity.WARNING,
             for_seconds=1_800,
             keep_firing_seconds=600,
-            summary="{{ $value | humanizePercentage }} of the disk is left, and a day is enough to fill it",
+            summary=f"{_WHICH}: {{{{ $value | humanizePercentage }}}} of the disk is left, enough for less than a day",
             impact="A full disk stops DuckDB, snapshots and, with a chain in a directory, the counting.",
             board=Board.PIPELINE,
         ),
@@ -310,16 +321,16 @@ def _bounds() -> tuple[Alert, ...]:
             expr=f"{free} < 0.05",
             severity=Severity.CRITICAL,
             for_seconds=60,
-            summary="Only {{ $value | humanizePercentage }} of the disk is left",
+            summary=f"{_WHICH}: only {{{{ $value | humanizePercentage }}}} of the disk is left",
             impact="DuckDB, snapshots and, with a chain in a directory, the counting are about to stop.",
             board=Board.PIPELINE,
         ),
         Alert(
             name="AssayWebConfigStale",
-            expr="max by (listener) (assay_web_config_stale) > 0",
+            expr=f"max by ({_PROCESS}, listener) (assay_web_config_stale) > 0",
             severity=Severity.WARNING,
             for_seconds=300,
-            summary="The web-config file of the {{ $labels.listener }} listener cannot be used",
+            summary=f"{_WHICH}: the web-config file of the {{{{ $labels.listener }}}} listener cannot be used",
             impact="An older one is in force: a renewed certificate or a removed user is not.",
             board=Board.PIPELINE,
         ),
@@ -330,6 +341,21 @@ def _bounds() -> tuple[Alert, ...]:
             keep_firing_seconds=900,
             summary="{{ $value | humanize }} evaluation events were refused for good",
             impact="Whoever reads gen_ai.evaluation.result events has gaps; rollups and SQL do not.",
+            board=Board.PIPELINE,
+        ),
+        Alert(
+            name="AssayEvaluationsWait",
+            expr=(
+                f"(sum by ({_PROCESS}) (increase(assay_evaluation_retries_total[15m])) > 10) "
+                f'and (sum by ({_PROCESS}) (increase(assay_evaluations_total{{outcome="sent"}}[15m])) == 0)'
+            ),
+            severity=Severity.WARNING,
+            for_seconds=900,
+            summary=f"{_WHICH}: the receiver of evaluation events takes none",
+            impact=(
+                "gen_ai.evaluation.result events wait in the chain and are sent when it is back. Scores, rollups and "
+                "alerts are not affected; what the chain's retention deletes first is never sent."
+            ),
             board=Board.PIPELINE,
         ),
         Alert(

@@ -19,11 +19,14 @@ BUDGET = "assay:quality:budget"
 _MISSED = "not_captured|redacted|by_reference|shed|failed"  # it should have been scored: coverage's definition
 
 COLLAPSE_SHARE, COLLAPSE_TIMES = 0.05, 3
+COLLAPSE_BAD_MIN, COLLAPSE_BEFORE_MIN = 5, 100
+"""One bad call, alone in its minute, has a lower bound of .095; and what is new did not break down."""
 CANARY_MARGIN, CANARY_MIN = 0.02, 200
 SHIFT_MARGIN, SHIFT_MIN = 0.05, 200
 COVERAGE_DROP, COVERAGE_MIN = 0.1, 100
-CAPTURED_BEFORE, CAPTURED_NOW = 0.5, 0.1
+CAPTURED_BEFORE, CAPTURED_NOW, CAPTURED_MIN = 0.5, 0.1, 10
 DRIFT_KEEP_SECONDS = 1_800
+REST_OFFSETS = ("23h", "167h")  # an hour later yesterday and a week ago: evenings do not begin on the minute
 
 
 def groups(objectives: tuple[Objective, ...]) -> tuple[Group, ...]:
@@ -118,12 +121,22 @@ def _sums(window: str, by: str = _KEYS, offset: str = "") -> tuple[str, str]:
 
 def _collapse() -> Alert:
     bad, scores = _sums("1m")
-    before_bad, before_scores = _sums("1h", offset="2m")
-    before = f"({before_bad} / ({before_scores} > 0))"
-    limit = f"({COLLAPSE_TIMES} * ({before} or 0 * {scores}) + {COLLAPSE_SHARE})"
+    hour_bad, hour_scores = _sums("1h")
+    day_bad, day_scores = _sums("1d")
+    before_bad, before_scores = f"clamp_min({hour_bad} - {bad}, 0)", f"({hour_scores} - {scores})"
+    at_least = _bound(bad, scores, "-")
+
+    def beyond(of_bad: str, of_scores: str) -> str:
+        return f"({at_least} > ({COLLAPSE_TIMES} * ({of_bad} / ({of_scores} > 0)) + {COLLAPSE_SHARE}))"
+
+    fires = 'ALERTS{alertname="AssayQualityCollapse",alertstate="firing"}'
     return Alert(
         name="AssayQualityCollapse",
-        expr=f"{_bound(bad, scores, '-')} > {limit}",
+        expr=(
+            f"({beyond(before_bad, before_scores)} "  # it is soon a part of its hour, but of a day not before night
+            f"or ({beyond(day_bad, day_scores)} and on ({_KEYS}) {fires})) "
+            f"and ({bad} >= {COLLAPSE_BAD_MIN}) and ({before_scores} >= {COLLAPSE_BEFORE_MIN})"
+        ),
         severity=Severity.CRITICAL,
         keep_firing_seconds=300,
         by=("service", "signal", "side"),
@@ -218,6 +231,7 @@ def _drift() -> tuple[Alert, ...]:
             summary="Nobody has looked for drift for {{ $value | humanizeDuration }}",
             impact="Calls come in, and none is compared with the baseline: the absence of drift alarms says nothing.",
             board=Board.DRIFT,
+            evidence="signal=drift&",
         ),
     )
 
@@ -234,13 +248,17 @@ def _coverage() -> Alert:
         both = f"({scored(window, offset)} + {missed(window, offset)})"
         return f"({both} or {scored(window, offset)} or {missed(window, offset)})"
 
-    def coverage(window: str, offset: str = "") -> str:
-        return f"(1 - ({missed(window, offset)} or 0 * {scored(window, offset)}) / ({eligible(window, offset)} > 0))"
+    def judged(window: str, offset: str = "") -> str:
+        return f"({scored(window, offset)} or 0 * {missed(window, offset)})"
 
+    def coverage(window: str, offset: str = "") -> str:
+        return f"({judged(window, offset)} / ({eligible(window, offset)} > 0))"
+
+    at_most = _bound(judged("30m"), eligible("30m"), "+")
     return Alert(
         name="AssayCoverageFell",
         expr=(
-            f"({coverage('30m')} < {coverage('1d', ' offset 30m')} - {COVERAGE_DROP}) "
+            f"{coverage('30m')} and ({at_most} < {coverage('1d', ' offset 30m')} - {COVERAGE_DROP}) "
             f"and ({eligible('30m')} >= {COVERAGE_MIN})"
         ),
         severity=Severity.WARNING,
@@ -259,15 +277,20 @@ def _coverage() -> Alert:
 
 
 def _capture() -> Alert:
+    def every(window: str, offset: str = "") -> str:
+        return f"sum by (service) (increase(assay_calls_content_total[{window}]{offset}))"
+
     def share(window: str, offset: str = "") -> str:
         selector = 'assay_calls_content_total{content=~"captured|truncated|partial"}'
         with_text = f"sum by (service) (increase({selector}[{window}]{offset}))"
-        every = f"sum by (service) (increase(assay_calls_content_total[{window}]{offset}))"
-        return f"(({with_text} or 0 * {every}) / ({every} > 0))"
+        return f"(({with_text} or 0 * {every(window, offset)}) / ({every(window, offset)} > 0))"
 
     return Alert(
         name="AssayContentCaptureStopped",
-        expr=f"({share('15m')} < {CAPTURED_NOW}) and ({share('6h', ' offset 15m')} > {CAPTURED_BEFORE})",
+        expr=(
+            f"({share('15m')} < {CAPTURED_NOW}) and ({share('6h', ' offset 15m')} > {CAPTURED_BEFORE}) "
+            f"and ({every('15m')} >= {CAPTURED_MIN})"
+        ),
         severity=Severity.WARNING,
         for_seconds=600,
         keep_firing_seconds=900,
@@ -278,6 +301,7 @@ def _capture() -> Alert:
             "before: none of its quality signals can see anything. A deployment has probably lost a capture setting."
         ),
         board=Board.SIGNALS,
+        evidence="",
         look_back_seconds=21_600,
     )
 
@@ -286,12 +310,16 @@ def _silence() -> Alert:
     def calls(window: str, offset: str = "") -> str:
         return f"sum by (service) (increase(assay_calls_total[{window}]{offset}))"
 
+    def rested(ago: str) -> str:
+        """Within the hour that followed this time of an earlier day it was quiet, and of that day it was not."""
+        return f"(({calls('1d', f' offset {ago}')} > 0) unless ({calls('15m', f' offset {ago}')} > 0))"
+
     return Alert(
         name="AssayNoCalls",
         expr=(
             f"(({calls('1d')} > 0) and on (service) (({calls('1h', ' offset 15m')} > 60) "
             'or ALERTS{alertname="AssayNoCalls",alertstate="firing"})) '  # else an hour of silence would end it
-            f"unless ({calls('15m')} > 0)"
+            f"unless ({calls('15m')} > 0) unless ({' and '.join(rested(ago) for ago in REST_OFFSETS)})"
         ),
         severity=Severity.WARNING,
         for_seconds=300,
@@ -302,6 +330,7 @@ def _silence() -> Alert:
             "lost on the way: no data is not health."
         ),
         board=Board.OVERVIEW,
+        evidence="",
         look_back_seconds=7_200,
     )
 
@@ -319,5 +348,6 @@ def _errors() -> Alert:
         summary="{{ $labels.service }}: calls to {{ $labels.model }} fail",
         impact="At least {{ $value | humanizePercentage }} of its calls of the last 10 minutes ended in an error.",
         board=Board.COST,
+        evidence="",
         look_back_seconds=3_600,
     )

@@ -70,6 +70,7 @@ class Server:
     _jobs: BackgroundScheduler = field(init=False)
     _thread: threading.Thread | None = None
     _followed_at: float = 0.0  # by the clock
+    _failing: set[str] = field(default_factory=set)  # jobs whose last run failed
     _ending: threading.Event = field(default_factory=threading.Event)
     _turn: threading.Lock = field(default_factory=threading.Lock)  # one step or job at a time
 
@@ -193,15 +194,22 @@ class Server:
             self._told(name, job)
 
     def _told(self, name: str, job: Callable[[], object]) -> None:
-        """A job that fails is told and tried again at its next time; what the chain holds is safe."""
-        outcome = "failed"
+        """A job that fails is counted and tried again at its next time; what the chain holds is safe.
+
+        The first of a run of failures is told.
+        """
+        outcome, first = "failed", name not in self._failing
+        self._failing.add(name)
         try:
             job()
             outcome = "done"
+            self._failing.remove(name)
         except (ChainError, StoreError, DeltaError, OSError) as error:
-            log.warning("job %s: %s", name, error)
+            if first:
+                log.warning("job %s: %s", name, error)
         except Exception as error:  # a broken promise: it has changed nothing, and the rest of the daemon can go on
-            log.error("job %s: %s", name, type(error).__name__, exc_info=error)
+            if first:
+                log.error("job %s: %s", name, type(error).__name__, exc_info=error)
         self.telemetry.add("assay_tasks_total", task=name, outcome=outcome)
 
     def _run(self) -> None:

@@ -8,14 +8,14 @@ import sys
 from collector.commands._place import add_place, config_of, newest_snapshot, no_snapshot
 from collector.store.database import StoreError
 from collector.store.desk import calls_folder
-from collector.store.sandbox import MEDIA_TYPES, SqlError, run_sql
+from collector.store.sandbox import MEDIA_TYPES, QUERY_CHARS_MAX, SqlError, run_sql
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_place(parser)
     parser.add_argument("--format", choices=sorted(MEDIA_TYPES), default="table", dest="fmt")
     parser.add_argument("--max-rows", type=int, help="default: sql.rows_max of the configuration")
-    parser.add_argument("query", help="one SELECT over the views; docs/sql.md describes them")
+    parser.add_argument("query", help="one SELECT over the views (docs/sql.md); -: read from standard input")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -29,7 +29,8 @@ def run(args: argparse.Namespace) -> int:
         return _fail(str(error))
     if snapshot is None:
         return _fail(no_snapshot(config))
-    answer = run_sql(snapshot, calls_folder(config), args.query, limits, args.fmt)
+    query = sys.stdin.read(QUERY_CHARS_MAX + 1) if args.query == "-" else args.query
+    answer = run_sql(snapshot, calls_folder(config), query, limits, args.fmt)
     if isinstance(answer, SqlError):
         return _fail(answer.message)
     sys.stdout.buffer.write(answer.body)

@@ -7,6 +7,7 @@ turn of a stage. Queues are the SDK's, bounded; what does not fit is dropped the
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -29,7 +30,28 @@ from collector.delta import Delta
 from collector.export.prometheus import Exporter
 
 SCOPE = "assay"
+TOLD_EVERY_SECONDS = 600.0  # that an outage lasts; the exporters would tell it at every attempt
+_EXPORTERS = tuple(
+    logging.getLogger(f"opentelemetry.exporter.otlp.proto.http.{kind}")
+    for kind in ("metric_exporter", "trace_exporter")
+)
 SECONDS_MAX = 5.0  # for a request, and for what is left at the end
+
+
+class Rarely(logging.Filter):
+    """Lets a logger speak once in ``seconds``."""
+
+    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._seconds, self._clock = seconds, clock
+        self._silent_until = float("-inf")
+
+    def filter(self, record: logging.LogRecord) -> bool:  # noqa: ARG002 - the base class's shape
+        now = self._clock()
+        if now < self._silent_until:
+            return False
+        self._silent_until = now + self._seconds
+        return True
 
 
 class OwnTelemetry:
@@ -60,6 +82,9 @@ class OwnTelemetry:
         spans = OTLPSpanExporter(f"{endpoint}/v1/traces", headers=headers, timeout=SECONDS_MAX)
         self._tracers.add_span_processor(BatchSpanProcessor(spans, export_timeout_millis=SECONDS_MAX * 1_000))
         self._tracer = self._tracers.get_tracer(SCOPE)
+        self._quiet = [(logger, Rarely(TOLD_EVERY_SECONDS)) for logger in _EXPORTERS]
+        for logger, rarely in self._quiet:
+            logger.addFilter(rarely)
         self._open = True
         meter = self._meters.get_meter(SCOPE)
         for metric in exporter.catalog.values():
@@ -71,6 +96,8 @@ class OwnTelemetry:
             last = threading.Thread(target=self._shut_down, name="assay-otel-end", daemon=True)
             last.start()
             last.join(2 * SECONDS_MAX)  # the SDK would try every batch of its queue for as long as one may take
+            for logger, rarely in self._quiet:
+                logger.removeFilter(rarely)
 
     def _shut_down(self) -> None:
         self._meters.shutdown(timeout_millis=SECONDS_MAX * 1_000)

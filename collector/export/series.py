@@ -67,11 +67,11 @@ class Scalars:
             self.add(key, 0.0)
 
     def add(self, key: Key, value: float) -> None:
-        self._values[self._row(key)] += value
+        self._values[self._row(key)] += float(value)
 
     def set(self, key: Key, value: float) -> None:
         """Not-a-number takes the series away until it is set again."""
-        self._values[self._row(key)] = value
+        self._values[self._row(key)] = float(value)  # one truth value would keep OTLP's whole batch from being sent
 
     def snapshot(self) -> list[tuple[Key, float]]:
         return [

@@ -98,9 +98,14 @@ def verify(chain: Verifiable, config: Config, view: Path | None, scratch: Path) 
     Errors of the object store pass through; a damaged object is a problem of the report. StoreError for a snapshot
     that cannot be read or is of another version.
     """
+    with explained(), duckdb.connect(config=dict(OFFLINE)) as connection:
+        return _verify(chain, config, _Live.read(connection, view) if view else None, scratch, connection)
+
+
+def _verify(
+    chain: Verifiable, config: Config, live: _Live | None, scratch: Path, connection: duckdb.DuckDBPyConnection
+) -> Report:
     report = Report()
-    with explained():
-        live = _Live.read(view) if view is not None else None
     rebuilt = Store(config, path=scratch / "rebuilt.duckdb", thresholds=live.thresholds if live else None)
     try:
         for stream in chain.streams():
@@ -112,9 +117,9 @@ def verify(chain: Verifiable, config: Config, view: Path | None, scratch: Path) 
                         rebuilt.apply(live.part(stream, batch, balance))
             except DeltaError as error:
                 balance.problems.append(str(error))
-            beyond = [item.path for item in chain.objects(stream, balance.next) if item.start > balance.next]
-            if beyond:
-                balance.problems.append(f"nothing begins at {balance.next}, and yet {beyond[0]} exists: a gap")
+            beyond = [item for item in chain.objects(stream, balance.next) if (item.next or item.start) >= balance.next]
+            if beyond and beyond[0].start > balance.next:  # else it was written meanwhile
+                balance.problems.append(f"nothing begins at {balance.next}, and yet {beyond[0].path} exists: a gap")
             if live is not None and live.cursors.get(stream, 0) > balance.next:
                 balance.problems.append(f"the view is at {live.cursors[stream]}, the chain ends at {balance.next}")
             report.problems += [f"{stream.path}: {problem}" for problem in balance.problems]
@@ -127,28 +132,29 @@ def verify(chain: Verifiable, config: Config, view: Path | None, scratch: Path) 
             report.problems.append(str(error))
     finally:
         rebuilt.close()
-    if view is not None:
-        with explained():
-            _compare(view, rebuilt.database.path, report)
+    if live is not None:
+        _compare(connection, rebuilt.database.path, report)
     return report
 
 
 @dataclass(frozen=True, slots=True)
 class _Live:
+    """The view, attached as ``live`` until the end, by which newer snapshots may have taken its file's place."""
+
     cursors: dict[Stream, int]
     firsts: dict[Stream, int]
     thresholds: Thresholds
     drift: int  # number of the first record that it does not hold
 
     @classmethod
-    def read(cls, view: Path) -> _Live:
-        with duckdb.connect(str(view), read_only=True, config=dict(OFFLINE)) as connection:
-            meta = dict(rows_of(connection, "SELECT name, value FROM data.meta"))
-            if meta["format"] != FORMAT:
-                raise StoreError(f"{view} was made by another version: let the daemon publish a newer snapshot first")
-            cursors = rows_of(connection, f"SELECT {_PLACE}, next FROM data.cursors")  # noqa: S608 - names are ours
-            (drift,) = rows_of(connection, "SELECT coalesce(max(next), 0) FROM data.drift_position")[0]
-            firsts = rows_of(connection, f"SELECT {_PLACE}, min(start) FROM data.deltas GROUP BY ALL")  # noqa: S608
+    def read(cls, connection: duckdb.DuckDBPyConnection, view: Path) -> _Live:
+        _attach(connection, "live", view)
+        meta = dict(rows_of(connection, "SELECT name, value FROM live.data.meta"))
+        if meta["format"] != FORMAT:
+            raise StoreError(f"{view} was made by another version: let the daemon publish a newer snapshot first")
+        cursors = rows_of(connection, f"SELECT {_PLACE}, next FROM live.data.cursors")  # noqa: S608 - names are ours
+        (drift,) = rows_of(connection, "SELECT coalesce(max(next), 0) FROM live.data.drift_position")[0]
+        firsts = rows_of(connection, f"SELECT {_PLACE}, min(start) FROM live.data.deltas GROUP BY ALL")  # noqa: S608
         return cls(
             {Stream(*place): at for *place, at in cursors},
             {Stream(*place): at for *place, at in firsts},
@@ -172,17 +178,19 @@ def _counted(chain: Objects, balance: Balance) -> Iterator[Applicable]:
         yield link
 
 
-def _compare(view: Path, rebuilt: Path, report: Report) -> None:
-    with duckdb.connect(config=dict(OFFLINE)) as connection:
-        for name, path in (("live", view), ("rebuilt", rebuilt)):
-            connection.execute(f"ATTACH '{str(path).replace(chr(39), chr(39) * 2)}' AS {name} (READ_ONLY)")
-        for name, query in {**_COMPARED, **_windows(connection)}.items():
-            sides = {db: query.format(db=db) for db in ("live", "rebuilt")}
-            missing = _count(connection, f"({sides['rebuilt']}) EXCEPT ALL ({sides['live']})")
-            extra = _count(connection, f"({sides['live']}) EXCEPT ALL ({sides['rebuilt']})")
-            report.rows[name] = _count(connection, sides["live"])
-            if missing or extra:
-                report.problems.append(f"{name}: {missing} rows of the chain are not in the view, {extra} only there")
+def _attach(connection: duckdb.DuckDBPyConnection, name: str, path: Path) -> None:
+    connection.execute(f"ATTACH '{str(path).replace(chr(39), chr(39) * 2)}' AS {name} (READ_ONLY)")
+
+
+def _compare(connection: duckdb.DuckDBPyConnection, rebuilt: Path, report: Report) -> None:
+    _attach(connection, "rebuilt", rebuilt)
+    for name, query in {**_COMPARED, **_windows(connection)}.items():
+        sides = {db: query.format(db=db) for db in ("live", "rebuilt")}
+        missing = _count(connection, f"({sides['rebuilt']}) EXCEPT ALL ({sides['live']})")
+        extra = _count(connection, f"({sides['live']}) EXCEPT ALL ({sides['rebuilt']})")
+        report.rows[name] = _count(connection, sides["live"])
+        if missing or extra:
+            report.problems.append(f"{name}: {missing} rows of the chain are not in the view, {extra} only there")
 
 
 def _windows(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from collector.catalog import EVIDENCE_PATH
@@ -29,6 +30,10 @@ def signal(names: Sequence[str]) -> Variable:
 
 
 def evidence(title: str = "Worst calls", **slices: str) -> tuple[str, str]:
-    """A link to the evidence page over the board's time range; values are Grafana's variables."""
-    chosen = "".join(f"{name}={value}&" for name, value in slices.items())
+    """A link to the evidence page over the board's time range; values are words or Grafana's variables (``${name}``).
+
+    By itself Grafana leaves ``&``, ``#`` and ``+`` of a value in a link as they are.
+    """
+    encoded = {name: re.sub(r"\}$", ":percentencode}", value) for name, value in slices.items()}
+    chosen = "".join(f"{name}={value}&" for name, value in encoded.items())
     return title, f"${{assay}}{EVIDENCE_PATH}?{chosen}from=${{__from:date:seconds}}&to=${{__to:date:seconds}}"

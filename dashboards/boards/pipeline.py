@@ -97,10 +97,11 @@ def _flow() -> tuple[Panel, ...]:
         ),
         Panel(
             title="Rejected and dropped, by reason",
-            says="Records that could not be decoded, and spans that are no call (wrappers, twins).",
+            says="Records that could not be decoded, spans that are no call (wrappers, twins), calls of a wrong clock.",
             queries={
                 "rejected {{reason}}": f"{rate('assay_records_rejected_total', by='reason')} > 0",
                 "dropped {{reason}}": f"{rate('assay_spans_dropped_total', by='reason')} > 0",
+                "stamped {{direction}}": f"{rate('assay_calls_off_clock_total', by='direction')} > 0",
             },
             kind=Kind.STACK, unit=Unit.A_SECOND, empty="nothing",
         ),
@@ -128,8 +129,33 @@ def _house() -> tuple[Panel, ...]:
         ),
         Panel(
             title="Readiness",
-            says="Conditions of /readyz, in the process that is worst off.",
-            queries={"{{condition}}": "min by (condition) (assay_ready)"},
-            kind=Kind.STAT, named=True, warn=1, falling=True, words={"0": "not ready", "1": "ready"},
+            says=(
+                "Conditions of /readyz, whether Kafka and the chain's store answer, and whether files of the web "
+                "config can be used, in the process that is worst off; and whether somebody evaluates Assay's rules."
+            ),
+            queries={
+                "{{condition}}": "min by (condition) (assay_ready)",
+                "Kafka answers": "min(assay_source_healthy)",
+                "chain answers": "min(assay_chain_healthy)",
+                "web config {{listener}}": "1 - max by (listener) (assay_web_config_stale)",
+                "rules": "(count(assay:quality:budget) > bool 0) or vector(0)",
+            },
+            kind=Kind.STAT, named=True, warn=1, falling=True, words={"0": "no", "1": "yes"},
+        ),
+        Panel(
+            title="How old what people read is",
+            says="DuckDB behind the chain, the snapshot that SQL asks, and the newest window examined for drift.",
+            queries={
+                "DuckDB": "time() - max(assay_last_materialised_timestamp_seconds)",
+                "snapshot": "time() - max(assay_last_snapshot_timestamp_seconds)",
+                "drift": "time() - max(assay_last_drift_window_timestamp_seconds)",
+            },
+            unit=Unit.SECONDS,
+        ),
+        Panel(
+            title="Evaluation events",
+            says="gen_ai.evaluation.result events a second, by what became of them.",
+            queries={"{{outcome}}": rate("assay_evaluations_total", by="outcome")},
+            unit=Unit.A_SECOND, empty="none are exported",
         ),
     )  # fmt: skip

@@ -17,7 +17,7 @@ def page() -> Page:
         says="Can the scores be trusted? What was judged, what was left out and why, what it costs.",
         variables=(SERVICE, ADDRESS),
         events=EVENTS,
-        content=(*_coverage(), *_work(), *_encoder()),
+        content=(*_coverage(), *_work(), *_encoder(), *_bounds()),
     )
 
 
@@ -100,12 +100,40 @@ def _encoder() -> tuple[Panel, ...]:
             width=8,
         ),
         Panel(
-            title="Trouble of the device",
-            says="Packs halved for want of memory, and GPUs lost, in an hour.",
+            title="Trouble of the models",
+            says="Packs halved for want of memory and GPUs lost, in an hour; cascades that are not trusted now.",
             queries={
                 "halved": increase("assay_encoder_packs_halved_total", window="1h"),
                 "lost": increase("assay_encoder_device_losses_total", window="1h"),
+                "cascades": "sum(assay_cascade_fallen)",
             },
             kind=Kind.STAT, width=8, named=True, warn=1,
+        ),
+    )  # fmt: skip
+
+
+def _bounds() -> tuple[Panel, ...]:
+    """What limits scores from outside: calls without text, too few workers, too many names."""
+    return (
+        Panel(
+            title="Text of the calls",
+            says="Calls a second by what of their text arrived: without any, no signal sees them.",
+            queries={"{{content}}": rate("assay_calls_content_total", OF_SERVICE, "content")},
+            kind=Kind.STACK, width=8, unit=Unit.A_SECOND,
+        ),
+        Panel(
+            title="Level of overload",
+            says="Steps that a worker has gone through the order of what may be left out; 0 leaves out nothing.",
+            queries={"{{instance}}": "max by (instance) (assay_shed_level)"},
+            width=8, empty="no overload is configured",
+        ),
+        Panel(
+            title="Names counted together",
+            says="Services, models, tenants and series beyond their bound, counted as __other__ in an hour.",
+            queries={
+                "values": increase("assay_labels_overflowed_total", window="1h"),
+                "series": increase("assay_series_overflowed_total", window="1h"),
+            },
+            width=8,
         ),
     )  # fmt: skip

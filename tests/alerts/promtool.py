@@ -33,10 +33,17 @@ class Scenario:
     expected: Sequence[Firing]
 
 
-def check(folder: Path, major: int, rules: Mapping[str, Any], alert: str, scenarios: Sequence[Scenario]) -> str:
-    """ "" when promtool agrees, else what it printed."""
+def check(
+    folder: Path,
+    major: int,
+    rules: Mapping[str, Any],
+    alert: str,
+    scenarios: Sequence[Scenario],
+    evaluated: str = "1m",
+) -> str:
+    """ "" when promtool agrees, else what it printed; rules are ``evaluated`` so often."""
     tests = [_test(scenario.series, {"promql_expr_test": _fires(alert, scenario.expected)}) for scenario in scenarios]
-    done = _run(folder, major, rules, tests)
+    done = _run(folder, major, rules, tests, evaluated)
     return "" if done.returncode == 0 else done.stdout + done.stderr
 
 
@@ -82,10 +89,10 @@ def _test(series: Mapping[str, Values], tests: dict[str, Any]) -> dict[str, Any]
 
 
 def _run(
-    folder: Path, major: int, rules: Mapping[str, Any], tests: list[dict[str, Any]]
+    folder: Path, major: int, rules: Mapping[str, Any], tests: list[dict[str, Any]], evaluated: str = "1m"
 ) -> subprocess.CompletedProcess[str]:
     (folder / "rules.yaml").write_text(yaml.safe_dump(dict(rules)), encoding="utf-8")
-    case = {"rule_files": ["rules.yaml"], "evaluation_interval": "1m", "tests": tests}
+    case = {"rule_files": ["rules.yaml"], "evaluation_interval": evaluated, "tests": tests}
     (folder / "case.yaml").write_text(yaml.safe_dump(case), encoding="utf-8")
     return subprocess.run(
         [str(installed.promtool(major)), "test", "rules", "case.yaml"],

@@ -14,9 +14,10 @@ from tests.alerts.cases import CASES, Case
 from tests.alerts.test_rules import of, rules_of, run
 
 LIMIT = re.compile(
-    r"(?<=[<>] )-?\d+(?:\.\d+)?|(?<=[<>]= )\d+(?:\.\d+)?|(?<=group_left \(\) )\d+(?:\.\d+)?|(?<=\+ )0\.\d+"
+    r"(?<=[<>] )-?\d+(?:\.\d+)?|(?<=[<>]= )\d+(?:\.\d+)?|(?<=group_left \(\) )\d+(?:\.\d+)?|(?<=[+-] )0\.\d+"
+    r"|(?<=> \()\d+(?= \* )|(?<=[+-] )\d\.\d+(?= \* sqrt)"
 )
-"""Numbers that something is compared with: after a comparison, a budget's factor, and margins that are added."""
+"""Numbers that something is compared with: after a comparison, factors, margins, and how sure a bound is."""
 PRESENCE = "0"  # "> 0" asks whether there is anything
 FACTORS = (0.7, 1.3)
 

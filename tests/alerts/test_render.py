@@ -2,25 +2,39 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import yaml
 
 from alerts.alertmanager import configuration
-from alerts.model import Record, Severity, Site
+from alerts.model import Alert, Record, Severity, Site
 from alerts.render import GENERATED, files, main
 from alerts.rules import alerts, groups
 from alerts.slo import BUDGET, objectives
 from collector import catalog
+from dashboards.render import files as boards
 from tests.alerts.cases import CASES, Case, timeline
 from tests.alerts.promtool import texts, values
 from tests.alerts.test_rules import MAJORS, expectations, of, rules_of
 from tests.servers import installed
 
+SLICE = {"service", "model", "signal", "side"}
+"""Labels by which boards and evidence are narrowed down."""
+SPAN = re.compile(r"\d+[mhd]$")
+RECORDED_FROM = {
+    "assay:scores:increase": "assay_${signal}_score",
+    "assay:scores_bad:increase": "assay_${signal}_score",
+    "assay:scores_missed:increase": "assay_signal_unscored_total",
+}
+"""Boards draw either."""
+SERIES = re.compile(r"\bassay(?:_\$\{signal\}|[_:])[\w:]+")
 RECORDS = {rule.name for group in groups() for rule in group.rules if isinstance(rule, Record)}
 SUFFIX = re.compile(r"_(?:count|sum|bucket)$")
 FUNCTIONS_OF_COUNTERS = re.compile(r"(\w+)\((\w+)\{?")
@@ -111,14 +125,33 @@ def test_texts_and_links_are_whole_when_prometheus_has_filled_them(case: Case, t
     dashboard = parse_qs(urlsplit(told["dashboard_url"]).query)
     assert int(dashboard["to"][0]) == minute * 60_000
     assert int(dashboard["to"][0]) - int(dashboard["from"][0]) == of(case).look_back_seconds * 1_000
-    for label in of(case).by:
-        assert dashboard[f"var-{label}"] == [case.labels[label]]
+    of_slice = {label: [value] for label, value in case.labels.items() if label in SLICE}
+    assert {name.removeprefix("var-"): value for name, value in dashboard.items() if "var-" in name} == of_slice
     if of(case).evidence is not None:
         evidence = parse_qs(urlsplit(told["evidence_url"]).query)
-        assert {label: evidence[label] for label in of(case).by} == {
-            label: [case.labels[label]] for label in of(case).by
-        }
+        drift = {"signal": ["drift"]} if of(case).board is catalog.Board.DRIFT else {}
+        assert {label: evidence[label] for label in SLICE & evidence.keys()} == {**of_slice, **drift}
         assert int(evidence["to"][0]) == minute * 60
+
+
+@pytest.mark.parametrize("alert", alerts(), ids=lambda alert: "-".join([alert.name, *alert.labels.values()]))
+def test_the_board_of_an_alert_draws_what_the_alert_reads_and_can_be_set_to_its_service(alert: Alert) -> None:
+    board = json.loads(boards()[f"{alert.board.value}.json"])
+    queries = " ".join(target["expr"] for panel in board["panels"] for target in panel["targets"])
+    drawn, read = ({_raw(name) for name in SERIES.findall(text)} for text in (queries, alert.expr))
+
+    assert {variable["name"] for variable in board["templating"]["list"]} >= {"service", "model"} & set(alert.by)
+    assert not read or read & drawn
+
+
+def _raw(name: str) -> str:
+    return SUFFIX.sub("", RECORDED_FROM.get(SPAN.sub("", name), name))
+
+
+def test_an_alert_about_a_slice_and_one_about_drift_open_its_evidence() -> None:
+    of_slice = {alert.name for alert in alerts() if alert.by or alert.board is catalog.Board.DRIFT}
+
+    assert {alert.name for alert in alerts() if alert.evidence is not None} == of_slice
 
 
 @pytest.mark.parametrize("major", MAJORS)
@@ -163,6 +196,76 @@ def test_an_alert_reaches_who_it_is_for(receiver: str, labels: dict[str, str]) -
     )
 
     assert told.returncode == 0, told.stdout + told.stderr
+
+
+_BOT = {"service": "bot", "signal": "toxicity", "side": "output"}
+CAUSES: dict[str, tuple[dict[str, str], list[dict[str, str]], list[dict[str, str]]]] = {
+    # what fires first, what is not told beside it, and what is
+    "a full disk": (
+        {"alertname": "AssayDiskFull", "severity": "critical", "instance": "a"},
+        [
+            {"alertname": "AssayChainUnreachable", "severity": "critical", "instance": "b"},
+            {"alertname": "AssayRollupsStale", "severity": "critical"},
+            {"alertname": "AssayTaskFails", "severity": "warning", "task": "snapshot"},
+            {"alertname": "AssayNotReady", "severity": "warning", "instance": "a", "condition": "store"},
+        ],
+        [{"alertname": "AssayRecordsLost", "severity": "critical", "topic": "t"}],
+    ),
+    "no broker": (
+        {"alertname": "AssaySourceUnreachable", "severity": "critical", "instance": "a"},
+        [
+            {"alertname": "AssayNoCalls", "severity": "warning", "service": "bot"},
+            {"alertname": "AssayFarBehind", "severity": "critical", "topic": "t"},
+            {"alertname": "AssayAppendsStalled", "severity": "critical", "topic": "t", "partition": "0"},
+        ],
+        [{"alertname": "AssayNobodyServes", "severity": "critical"}],
+    ),
+    "nothing of Assay": (
+        {"alertname": "AssayDown", "severity": "critical"},
+        [{"alertname": "AssayNobodyServes", "severity": "critical"}, {"alertname": "AssayNoCalls", "service": "bot"}],
+        [
+            {"alertname": "AssayDriftDetected", "severity": "warning", "service": "bot"},
+            {"alertname": "AssayQualityCollapse", "severity": "critical", **_BOT},
+        ],
+    ),
+    "a collapse": (
+        {"alertname": "AssayQualityCollapse", "severity": "critical", **_BOT},
+        [
+            {"alertname": "AssayQualityBudgetBurn", "severity": "critical", "window": "1h", **_BOT},
+            {"alertname": "AssayQualityShift", "severity": "warning", **_BOT},
+        ],
+        [
+            {"alertname": "AssayQualityBudgetBurn", "severity": "critical", "window": "1h", **_BOT, "service": "shop"},
+            {"alertname": "AssayCanaryWorse", "severity": "warning", "model": "m", **_BOT},
+        ],
+    ),
+    "a budget that burns within the hour": (
+        {"alertname": "AssayQualityBudgetBurn", "severity": "critical", "window": "1h", **_BOT},
+        [
+            {"alertname": "AssayQualityBudgetBurn", "severity": "critical", "window": "6h", **_BOT},
+            {"alertname": "AssayQualityShift", "severity": "warning", **_BOT},
+        ],
+        [{"alertname": "AssayQualityBudgetBurn", "severity": "critical", "window": "6h", **_BOT, "side": "input"}],
+    ),
+}
+
+
+@pytest.mark.server("alertmanager")
+@pytest.mark.parametrize("cause", CAUSES)
+def test_a_cause_is_told_and_what_follows_from_it_is_not(cause: str, alertmanager: Callable[..., Any]) -> None:
+    first, silent, told = CAUSES[cause]
+    server = alertmanager(configuration=yaml.safe_load((GENERATED / "alertmanager.yaml").read_text(encoding="utf-8")))
+    amtool = (str(installed.amtool()), f"--alertmanager.url={server.url}", "alert")
+
+    for labels in (first, *silent, *told):
+        subprocess.run([*amtool, "add", *(f"{name}={value}" for name, value in labels.items())], check=True)
+    found = {each["labels"]["alertname"]: each for each in server.alerts() if each["labels"] in silent}
+    others = [each for each in server.alerts() if each["labels"] in [first, *told]]
+
+    assert [name for name, each in found.items() if not each["status"]["inhibitedBy"]] == []
+    assert len(found) == len(silent)
+    assert [each["labels"] for each in others if each["status"]["inhibitedBy"]] == []
+    assert len(others) == 1 + len(told)
 
 
 def test_no_rule_of_silence_names_an_alert_that_does_not_exist_or_hides_a_drift() -> None:

@@ -92,6 +92,21 @@ def test_a_worker_logs_in_with_files_of_secrets_and_the_server_gets_none(tmp_pat
     assert not {"kafka-sasl", "kafka-tls"} & set(volumes)
 
 
+def test_a_server_that_sends_evaluations_to_a_topic_logs_in_as_the_workers_do(tmp_path: Path) -> None:
+    objects = changed("fleet-keda", "config.export.evaluations.topic=otlp_evaluations", "networkPolicy.enabled=true")
+    worker, server = (load(objects, one(objects, kind), tmp_path / kind) for kind in ("Deployment", "StatefulSet"))
+    policies = [one(objects, "NetworkPolicy", name)["spec"] for name in ("assay-score", "assay-serve")]
+
+    assert server.source.kafka
+    assert server.source.kafka.sasl
+    assert server.source.kafka.sasl.password
+    assert server.source.kafka.sasl.password.file == tmp_path / "StatefulSet/etc/assay/kafka-sasl/password"
+    assert server.source.kafka.tls
+    assert worker.export.evaluations.topic == server.export.evaluations.topic == "otlp_evaluations"
+    for policy in policies:
+        assert {9093, 9094} <= {port["port"] for rule in policy["egress"] for port in rule["ports"]}
+
+
 def test_a_bearer_token_and_patterns_of_topics_arrive(tmp_path: Path) -> None:
     objects = render("fleet-keda-pattern")
     kafka = load(objects, one(objects, "Deployment"), tmp_path).source.kafka

@@ -128,6 +128,22 @@ def test_only_who_serves_may_reach_alertmanager_at_its_port(url: str, port: int)
     assert ports(server["egress"]) == [{53}, {443}, {port}]
 
 
+def test_who_sends_events_and_own_metrics_may_reach_their_receivers() -> None:
+    objects = changed(
+        "fleet",
+        "config.export.telemetry.endpoint=http://otel:4318",
+        "config.export.evaluations.endpoint=https://quality.example/otlp",
+        "networkPolicy.exportTo[0].podSelector.matchLabels.app=otel",
+    )
+    worker, server = (one(objects, "NetworkPolicy", f"assay-{part}")["spec"] for part in ("score", "serve"))
+
+    assert ports(worker["egress"]) == [{53}, {9093}, {443}, {4318}]
+    assert ports(server["egress"]) == [{53}, {443}, {4318, 443}]
+    assert (
+        worker["egress"][-1]["to"] == server["egress"][-1]["to"] == [{"podSelector": {"matchLabels": {"app": "otel"}}}]
+    )
+
+
 def test_network_rules_follow_brokers_store_and_receiver() -> None:
     alone = one(render("all-bucket"), "NetworkPolicy")["spec"]
     receiver = one(render("all-otlp"), "NetworkPolicy")["spec"]

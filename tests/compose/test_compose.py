@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
+from alerts.alertmanager import configuration
 from collector.cli import COMMANDS
 from collector.commands import demo
 from collector.config import Config, OtlpConfig, load_config
@@ -250,6 +251,10 @@ def test_alertmanager_takes_its_configuration_and_shows_all_but_the_watchdog(lab
     told = run(installed.amtool(), "config", "routes", "test", f"--config.file={config}", labels)
 
     assert told.split() == [receiver]
+
+
+def test_what_follows_from_a_cause_is_as_quiet_on_a_laptop_as_elsewhere() -> None:
+    assert written("alertmanager.yaml")["inhibit_rules"] == configuration()["inhibit_rules"]
 
 
 @pytest.mark.server("compose")

@@ -130,4 +130,6 @@ def test_links_carry_the_time_range_and_lead_to_the_evidence(board: dict[str, An
     for link in panel["fieldConfig"]["defaults"].get("links", []):
         assert link["url"].startswith("${assay}" + catalog.EVIDENCE_PATH)
         assert link["url"].endswith("from=${__from:date:seconds}&to=${__to:date:seconds}")
+        slices = [part.split("=")[1] for part in link["url"].partition("?")[2].split("&")[:-2]]
+        assert [value for value in slices if not re.fullmatch(r"\$\{[\w.]+:percentencode\}|drift", value)] == []
         assert "assay" in {variable["name"] for variable in board["templating"]["list"]}

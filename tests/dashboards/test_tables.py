@@ -83,6 +83,10 @@ def shown(asked: Mapping[str, Mapping[str, list[Answer]]]) -> dict[str, list[Col
     return found
 
 
+SEEN = """ALERTS{alertstate="firing",service="bot"}
+and on (service) (sum by (service) (assay:scores_bad:increase1h{signal="toxicity"}) > 200)"""
+
+
 def columns(panel: Panel) -> list[str]:
     return [*panel.by, *(legend for legend in panel.queries if legend)]
 
@@ -125,15 +129,17 @@ def test_a_table_of_a_bad_hour_has_a_row_for_whoever_is_bad(
         *({"service": "bot", "model": "old", "s_toxicity_output": 1_000} for _ in range(20)),
         *({"service": "mute", "content": "none", "s_toxicity_output": -Abstention.NOT_CAPTURED} for _ in range(10)),
     ]
+    exporter.set("assay_drift_alarm_threshold", 9.2)
+    exporter.set("assay_drift_log_evalue", 12.0, service="bot", model="new", side="output")
     deadline = time.monotonic() + WAIT_SECONDS_MAX
-    while not server.query('ALERTS{alertstate="firing",service="bot"}') and time.monotonic() < deadline:
+    while not server.query(SEEN) and time.monotonic() < deadline:
         exporter.count_delta(delta([{**call, "time": int(time.time() * 1e6)} for call in calls]))
         time.sleep(0.5)
 
     found = shown({title: answers(server, panel) for title, (panel, _) in TABLES.items()})
 
     tables = {title: rows(every) for title, every in found.items()}
-    assert [row["alertname"] for row in tables["Alerts that fire"]] == ["AssayQualityCollapse"]
+    assert [row["alertname"] for row in tables["Alerts that fire"]] == ["AssayDriftDetected"]
     assert {row["service"]: row["worst signal"] for row in tables["Services"]} == {
         "bot": pytest.approx(0.5, abs=0.2),
         "mute": None,

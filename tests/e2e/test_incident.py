@@ -164,9 +164,12 @@ NOTHING_TO_SHOW = {
     "assay-compare.json: Models by signal C",  # … and there were none before
     "assay-pipeline.json: Rejected and dropped, by reason A",
     "assay-pipeline.json: Rejected and dropped, by reason B",
+    "assay-pipeline.json: Rejected and dropped, by reason C",
     "assay-signals.json: Batches in which a signal raised A",
     "assay-signals.json: Left out for overload A",
     *(f"assay-signals.json: Recall of the cascade {query}" for query in "ABC"),  # which the demo does without
+    "assay-signals.json: Trouble of the models C",
+    "assay-signals.json: Names counted together B",
 }
 """Panels about trouble that this incident is not, and about times before it; every other panel has data."""
 CHOSEN = {

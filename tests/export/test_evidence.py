@@ -270,6 +270,20 @@ def test_without_an_alertmanager_the_page_says_what_assay_knows_and_what_not(ser
     assert "nothing was there to judge, so coverage says nothing" in empty
 
 
+def test_the_overview_of_one_service_says_whose_it_is_and_is_of_nobody_else(serve: Callable[..., str]) -> None:
+    made = Made()
+    page = unescape(httpx.get(f"{serve(made, heard=heard(alert()))}/evidence?service=seen").text)
+
+    assert "the last hour of seen</h1>" in page
+    assert "What Assay itself sees of seen" in page
+    assert "of its texts at least" in page
+    assert "<b>support-bot</b>: 30.0%" not in page
+    assert 'class="spark"' not in page
+    assert "Nothing of this service was scored in this hour" in page
+    assert made.asked[-1].service == "seen"
+    assert "AssayQualityCollapse" in page  # what fires is never narrowed down
+
+
 def test_alerts_beyond_the_bound_are_counted(serve: Callable[..., str]) -> None:
     many = heard(current=CurrentAlerts(alerts=(alert(),), left_out=41, watchdog=True))
 

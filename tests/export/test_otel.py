@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,11 +16,12 @@ from starlette.routing import Route
 
 from collector.config import Secret, TelemetryConfig
 from collector.export import otel
-from collector.export.otel import OwnTelemetry
+from collector.export.otel import OwnTelemetry, Rarely
 from collector.export.prometheus import Exporter
 from collector.listener.thread import HttpThread
 from tests.export.fakes import delta
 
+KINDS = ("metric", "trace")
 AUTH = "Basic c2VjcmV0OnNlY3JldA=="
 
 
@@ -95,6 +97,18 @@ def test_metrics_are_those_of_the_exporter_and_stages_are_spans(backend: Backend
     assert {sent for _, sent, _ in backend.got} == {AUTH}
 
 
+def test_a_gauge_that_is_set_to_a_truth_value_arrives_as_a_number_with_all_others(backend: Backend) -> None:
+    own = OwnTelemetry(config(backend.url), Exporter(), {}, {"AUTH": AUTH})
+
+    own.set("assay_web_config_stale", True, listener="web")
+    own.set("assay_store_bytes", 7)
+    own.close()
+
+    seen = numbers(backend.bodies("/v1/metrics"))
+    assert seen["assay_web_config_stale", (("listener", "web"),)] == 1
+    assert seen["assay_store_bytes", ()] == 7
+
+
 def test_with_nobody_there_the_numbers_are_still_the_exporters(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -107,3 +121,27 @@ def test_with_nobody_there_the_numbers_are_still_the_exporters(
 
     assert b'assay_stage_seconds_count{stage="intake"} 10000.0' in exporter.render()[0]
     assert "c2VjcmV0" not in caplog.text
+
+
+def test_an_outage_of_the_receiver_is_told_at_its_begin_and_then_rarely() -> None:
+    now = [0.0]
+    rarely = Rarely(600, lambda: now[0])
+    record = logging.makeLogRecord({"msg": "connection refused"})
+
+    told = []
+    for now[0] in range(0, 1_300, 60):
+        if rarely.filter(record):
+            told.append(now[0])
+
+    assert told == [0, 600, 1_200]
+
+
+def test_the_exporters_of_the_sdk_speak_as_before_once_it_is_closed(backend: Backend) -> None:
+    exporters = [logging.getLogger(f"opentelemetry.exporter.otlp.proto.http.{kind}_exporter") for kind in KINDS]
+    own = OwnTelemetry(config(backend.url), Exporter(), {}, {"AUTH": AUTH})
+
+    while_open = [len(logger.filters) for logger in exporters]
+    own.close()
+
+    assert while_open == [1, 1]
+    assert [logger.filters for logger in exporters] == [[], []]

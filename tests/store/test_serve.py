@@ -54,6 +54,20 @@ def test_a_job_that_fails_is_counted_and_the_next_one_runs(server, error):
     assert server.telemetry.outcomes == [("compact", "failed"), ("sweep", "done")]
 
 
+def test_the_first_of_a_run_of_failures_is_told(server, caplog):
+    ends = iter([OSError("full"), OSError("full"), None, OSError("full again")])
+
+    def job():
+        if error := next(ends):
+            raise error
+
+    for _ in range(4):
+        server._guarded("snapshot", job)
+
+    assert [record.message for record in caplog.records] == ["job snapshot: full", "job snapshot: full again"]
+    assert [outcome for _, outcome in server.telemetry.outcomes] == ["failed", "failed", "done", "failed"]
+
+
 def test_jobs_are_due_at_once_where_the_clock_was_turned_back(server, clock):
     ran = []
     server._jobs.add_job(lambda: ran.append(1), "interval", hours=1)

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import random
-from dataclasses import replace
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import duckdb
 import msgspec
 import pytest
 
 from collector import cli
+from collector.chain import Chain
+from collector.commands._place import newest_snapshot
+from collector.config import Config
 from collector.store.database import FILE
 from collector.store.housekeeping import Housekeeper
 from collector.store.snapshot import Snapshots
+from collector.store.verify import verify
 from tests.core.build import NOON
 from tests.store.build import STREAMS, fill, go_on, some_delta, totals, view
 
@@ -111,6 +118,40 @@ def test_a_gap_and_a_chain_behind_its_view_are_found_out(data, capsysbinary):
     assert f"the view is at {links[-1].next}, the chain ends at {links[5].start}" in out
 
 
+@dataclass
+class Busy:
+    """A chain that goes on, and a view that newer ones take the place of, while somebody verifies."""
+
+    chain: Chain
+    view: Path
+
+    def __getattr__(self, name):
+        return getattr(self.chain, name)
+
+    def walk(self, stream, start=None):
+        at = start or 0
+        for link in self.chain.walk(stream, start):
+            at = link.next
+            yield link
+        for _ in range(2):
+            delta = some_delta(random.Random(at), stream, at, 3, NOON)
+            self.chain.append(delta)
+            at = delta.footer.next
+        self.view.unlink(missing_ok=True)
+
+
+def test_what_a_daemon_does_meanwhile_is_no_fault(data, tmp_path):
+    folder, chain = data
+    settings = Config.model_validate({"source": {"otlp": {}}, "data": folder})
+    busy = Busy(chain, newest_snapshot(settings))
+
+    report = verify(busy, settings, busy.view, tmp_path)
+
+    assert report.problems == []
+    assert report.rows["minute_scores"] > 0
+    assert not busy.view.exists()
+
+
 def test_books_that_do_not_balance_are_found_out(data, capsysbinary):
     folder, chain = data
     link = list(chain.walk(STREAMS[1]))[-1]
@@ -144,6 +185,16 @@ def test_sql_answers_over_what_a_stopped_daemon_left(data, capsysbinary):
 
     assert (status, err) == (0, "")
     assert json.loads(out) == [{"n": totals(chain)["calls"]}]
+
+
+def test_sql_reads_a_long_question_from_its_input(data, capsysbinary, monkeypatch):
+    folder, chain = data
+    monkeypatch.setattr(sys, "stdin", io.StringIO("SELECT sum(calls)::BIGINT AS n -- of all\nFROM traffic_day\n"))
+
+    status, out, err = assay(capsysbinary, "sql", "--data", folder, "--format", "csv", "-")
+
+    assert (status, err) == (0, "")
+    assert out.splitlines() == ["n", str(totals(chain)["calls"])]
 
 
 def test_sql_says_what_is_wrong_on_one_line(data, capsysbinary):

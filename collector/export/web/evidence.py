@@ -140,9 +140,10 @@ class _Pages:
             return _page("message.html", status=503, title="Not now", message=message)
 
     def _overview(self, evidence: Evidence, now: datetime, shared: dict[str, Any]) -> Response:
-        cells = evidence.overview(now)
-        highest = max((share for cell in cells for share in cell.course if share is not None), default=0.0)
         question = shared["asked"].question
+        of_service = question.service
+        cells = [cell for cell in evidence.overview(now) if of_service in ("", cell.service)]
+        highest = max((share for cell in cells for share in cell.course if share is not None), default=0.0)
         return _page(
             "overview.html",
             title="Evidence",
@@ -150,7 +151,7 @@ class _Pages:
             told=self._told(),
             now=now,
             drift=evidence.drift(question).alarms,
-            coverage=evidence.coverage(now),
+            coverage=[each for each in evidence.coverage(now) if of_service in ("", each.service)],
             latest=evidence.latest(),
             **shared,
         )

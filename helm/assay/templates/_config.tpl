@@ -1,6 +1,7 @@
 {{/*
-The daemon's configuration for one component, as YAML: what the values say, and `config` over it. The server reads no
-broker and loads no model, so it gets neither their secrets nor their files. Takes root and component.
+The daemon's configuration for one component, as YAML: what the values say, and `config` over it. The server loads
+no model, and reaches brokers only to send evaluations, so it gets no more of their secrets and files than that needs.
+Takes root and component.
 */}}
 {{- define "assay.config" -}}
 {{- $values := .root.Values -}}
@@ -43,11 +44,19 @@ broker and loads no model, so it gets neither their secrets nor their files. Tak
 {{- $_ := set $config "signals" $signals -}}
 {{- end -}}
 {{- $config = mergeOverwrite $config (deepCopy $values.config) -}}
+{{- if not (include "assay.brokers" .) -}}
+{{- with $config.source.kafka }}{{ $_ := set $config.source "kafka" (omit . "sasl" "tls") }}{{ end -}}
+{{- end -}}
 {{- if eq .component "serve" -}}
-{{- $_ := set $config.source "kafka" (omit $config.source.kafka "sasl" "tls") -}}
 {{- $_ := set $config "signals" (omit ($config.signals | default dict) "detoxify") -}}
 {{- end -}}
 {{- toYaml $config -}}
+{{- end -}}
+
+{{/* Whether a component speaks with brokers: workers read from them, and who serves may send evaluations to them. */}}
+{{- define "assay.brokers" -}}
+{{- $sends := dig "export" "evaluations" "topic" "" .root.Values.config -}}
+{{- if and .root.Values.kafka.brokers (or (ne .component "serve") $sends) }}true{{ end -}}
 {{- end -}}
 
 {{- define "assay.config.kafka" -}}

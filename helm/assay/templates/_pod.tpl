@@ -163,9 +163,9 @@ initContainers:
 {{/* Secrets that a component mounts below /etc/assay, each under its name: `{name, secret, items}`. */}}
 {{- define "assay.pod.secrets" -}}
 {{- $values := .root.Values -}}
-{{- $reads := and (ne .component "serve") (not $values.otlp.enabled) -}}
+{{- $brokers := include "assay.brokers" . -}}
 {{- with $values.kafka.sasl -}}
-{{- if and $reads .mechanism }}
+{{- if and $brokers .mechanism }}
 - name: kafka-sasl
   secret: {{ .existingSecret | quote }}
   items:
@@ -173,7 +173,7 @@ initContainers:
 {{- end -}}
 {{- end -}}
 {{- with $values.kafka.tls -}}
-{{- if and $reads .enabled .existingSecret }}
+{{- if and $brokers .enabled .existingSecret }}
 - name: kafka-tls
   secret: {{ .existingSecret | quote }}
   items:
