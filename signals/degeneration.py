@@ -80,8 +80,8 @@ def repetition(text: str) -> float:
     """The share of ``text`` that loops, 0..1, in any script.
 
     The greatest of: words inside a unit of up to 64 words said at least 4 times in a row; characters inside a unit of
-    up to 4 said at least 24 times in a row, lines that divide a text left out; phrases of 8 words said before, from 30% (0) to 80% (1) of all phrases,
-    which sees whole paragraphs that come again.
+    up to 4 said at least 24 times in a row, lines that divide a text left out; phrases of 8 words said before, from
+    30% (0) to 80% (1) of all phrases, which sees whole paragraphs that come again.
     """
     text = text[-TEXT_CHARS_MAX:]
     known: dict[str, int] = {}
