@@ -45,7 +45,9 @@ _DO = (
     r"|pretend|make|take part|go into"
     r"|satisfy|accommodat|proceed|cooperat|condon|endors|translat|summari|explain|repeat|print|describ|predict)\w*"
 )
-_WE_DO = r"(?:help|assist|do (?:that|this|so)|comply|fulfi|answer|respond|discuss|engag|accommodat|condon|endors)\w*"
+_WE_DO = (
+    r"(?:help|assist|do (?:that|this|so)|comply|fulfi|answer|respond|discuss|engag|accommodat|condon|endors|disclos)\w*"
+)
 _NO_IDIOM = r"(?!help but|wait|make you wait|agree more|(?:recommend|stress|thank)\b[^.!?]{0,60}\benough)"
 _NOT_ABLE = (
     r"(?:can ?not|can't|won't|will not|shall not|(?:am|'m|are|'re) (?:not (?:able|allowed|permitted|going"
@@ -58,6 +60,8 @@ _DECLINE = re.compile(
             # en
             rf"\bi(?:\s+\w+ly)?\s*{_NOT_ABLE}\W+{_NO_IDIOM}(?:to\W+|be able to\W+)?(?:\w+\W+){{0,3}}?{_DO}",
             rf"\bwe(?:\s+\w+ly)?\s*{_NOT_ABLE}\W+{_NO_IDIOM}(?:to\W+|be able to\W+)?(?:\w+\W+){{0,3}}?{_WE_DO}",
+            rf"\bwe\s*{_NOT_ABLE}\b[^.!?]{{0,80}}\b(?:in|through|via|over) (?:this|the) (?:chat|conversation)\b",
+            r"\b(?:outside|beyond) the scope of (?:this (?:assistant|chat|service|conversation)|what i)\b",
             r"\bi\s+(?:must |have to |will |'ll )?(?:respectfully |politely )?(?:decline"
             r"|refuse)\b(?! (?:letter|rate|in the|to believe))",
             r"\b(?:that|this|it) (?:is|would be|'s) (?:not something (?:i|we)(?: can| could|'m| am|'re| are| will)\b"
