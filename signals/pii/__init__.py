@@ -7,13 +7,15 @@ For an analyst or a redacting proxy::
     find("Mail ana@shop.io")      # [Span(start=5, end=16, kind=EMAIL, detail='email')]
     redact("Mail ana@shop.io")    # 'Mail [EMAIL]'
 
-Sees: secrets in some twenty documented token formats, private keys, passwords in URLs and assignments; cards, IBANs,
-bitcoin addresses and the personal numbers of 23 countries, each with its checksum; phone numbers with a country code,
-in the shape of North America, or of five countries after a word such as "phone"; mail addresses; public IP addresses.
+Sees: secrets in some forty documented token formats, private keys, Authorization headers, passwords in URLs and
+assignments and after a word for them in ten languages; cards, IBANs, bitcoin addresses and the personal numbers of 23
+countries, each with its checksum; phone numbers with a country code, in the shape of North America, or of eight
+countries after a word such as "phone"; mail addresses, also with "[at]"; public IP addresses. Hotlines and mailboxes of
+a function (``support@``, ``noreply@``) are nobody's.
 Digits and addresses behind invisible, full-width or look-alike characters count as well, and what stands in readable
-base64 or hexadecimal, where the whole run is the find. Cannot see: names, street
-addresses, dates of birth, health; numbers spelled out as words; other national phone numbers; that a number with the
-right checksum is made up. Numbers that many others look like (PESEL, BSN …) count only after a word that names them;
+base64 or hexadecimal, where the whole run is the find. Cannot see: names, street addresses, dates of birth, health,
+passports; numbers spelled out as words; other national phone numbers; that a number with the right checksum is made up,
+or that of an order. Numbers that many others look like (PESEL, BSN …) count only after a word that names them;
 addresses in domains reserved for documentation (RFC 2606) never.
 Range: the gravest find: 0 nothing, 0.3 an IP address, 0.55 contact data, 0.9 an identity or an account, 1 a secret.
 Abstains without text. Cost: a few regular expressions over the characters, most of them only where there are digits,
@@ -48,7 +50,7 @@ class Pii:
 
     def __init__(self) -> None:
         rules = f"stdnum-{stdnum.__version__}-phonenumbers-{phonenumbers.__version__}"
-        self.specs = tuple(ScoreSpec(signal="pii", side=side, version="2", weights=rules) for side in Side)
+        self.specs = tuple(ScoreSpec(signal="pii", side=side, version="3", weights=rules) for side in Side)
 
     def score(self, batch: Batch) -> tuple[ScoreColumn, ...]:
         return tuple(

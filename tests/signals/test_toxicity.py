@@ -14,9 +14,11 @@ import bench.quality
 import signals
 from bench.heads.toxicity import threshold_for
 from bench.measures import DATA, auroc, read_set
+from collector.catalog import WARN_AT
 from signals.batch import Batch
 from signals.encoder import Encoder
 from signals.runtime.weights import WeightsError
+from signals.suite import Suite
 from signals.toxicity import HEAD, ToxicityHead, damped
 from signals.types import Exchange, Side
 
@@ -119,6 +121,23 @@ def test_another_language_halves_what_the_head_says_and_english_keeps_it() -> No
     found = damped([dutch, RUDE, dutch], np.array([0.8, 0.8, 0.1], dtype=np.float32))
 
     assert found.tolist() == pytest.approx([0.4, 0.8, 0.1])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Wann endet die Garantie?",
+        "Quand arrive ma commande ?",
+        "El perro negro come.",
+        "Slut på lagret",
+        "aGVsbG8gd29ybGQgdGhpcyBpcyBhIHRlc3Q=",
+    ],
+)
+def test_short_texts_that_are_no_english_are_no_warning_either(suite: Suite, text: str) -> None:
+    column = suite.score([Exchange(input=text)]).columns[0]
+
+    assert column.spec.column == "toxicity_input"
+    assert column.values[0] < WARN_AT
 
 
 def test_every_threshold_of_the_card_keeps_its_recall_on_toxic_rows(head: ToxicityHead) -> None:
