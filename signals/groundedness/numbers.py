@@ -51,7 +51,7 @@ _HAN_CHARACTERS = frozenset(_HAN) | frozenset(_HAN_MULTIPLES)
 _STEPS = r"(?:step|schritt|[ée]tape|paso|passo|stap|krok|шаг|adım|步骤|步驟|ステップ|단계)s?"
 _NO_CLAIM = re.compile(  # the markers of lists, and idioms
     rf"^[ \t#*>|(-]*(?:\d{{1,3}}[.):](?=\s)|\d{{1,3}}\s*(?=\|))|\b{_STEPS}[ \t]*\d{{1,3}}\b|第\d{{1,2}}步"
-    r"|\d\ufe0f?\u20e3|\b24/7\b",
+    r"|\d\ufe0f?\u20e3|\b24/7\b|\b(?:doc(?:ument)?|source|passage|chunk|excerpt|quelle|dokument)[ #]{0,2}\d{1,3}\b",
     re.IGNORECASE | re.MULTILINE,
 )
 _INLINE = re.compile(r"(?<![\w.,])\(?(\d{1,2})[.)](?=\s)")

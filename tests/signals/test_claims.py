@@ -104,6 +104,7 @@ def test_a_number_of_the_question_is_given() -> None:
         "① first ② second",
         "| 1 | first |\n| 2 | second |",
         "Support is there 24/7.",
+        "See document 1 and source 2.",
         "one of them",
         "",
     ],
