@@ -20,7 +20,7 @@ Source: the sets and numbers are in ``signals/heads/toxicity-v3.md``; the labels
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,22 +68,23 @@ class ToxicityHead:
 
     def score(self, batch: Batch) -> tuple[ScoreColumn, ...]:
         return tuple(
-            column(
-                spec,
-                batch.abstentions(spec.side),
-                damped(batch.wanted(spec.side), self.judge(batch, spec.side)),
-            )
-            for spec in self.specs
+            column(spec, batch.abstentions(spec.side), self._worst(batch, spec.side, damped)) for spec in self.specs
         )
 
     def judge(self, batch: Batch, side: Side) -> Floats:
         """The calibrated probability of each text of a side that is not left out, shape (n,)."""
-        probabilities = self.probabilities(batch.encoded(side))
-        found = [(row, text) for row, said in enumerate(batch.wanted(side)) for text in readings(said)]
+        return self._worst(batch, side, lambda _, probabilities: probabilities)
+
+    def _worst(self, batch: Batch, side: Side, read: Callable[[Sequence[str], Floats], Floats]) -> Floats:
+        """The worst of each text's readings, each as ``read`` takes it."""
+        said = batch.wanted(side)
+        worst = read(said, self.probabilities(batch.encoded(side))).copy()
+        found = [(row, text) for row, plain in enumerate(said) for text in readings(plain)]
         if found:
-            again = self.probabilities(self._encoder.encode([text for _, text in found]))
-            np.maximum.at(probabilities, [row for row, _ in found], again)
-        return probabilities
+            texts = [text for _, text in found]
+            again = read(texts, self.probabilities(self._encoder.encode(texts)))
+            np.maximum.at(worst, [row for row, _ in found], again)
+        return worst
 
     def probabilities(self, encoded: Encoded) -> Floats:
         """The calibrated probability of each text as it came, shape (n,)."""

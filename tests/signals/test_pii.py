@@ -164,8 +164,11 @@ def test_what_many_look_like_counts_only_after_a_word_that_names_it(text: str, r
     assert redact(text) == redacted
 
 
+TAGGED = "".join(chr(0xE0000 + ord(character)) for character in "my card is 4111 1111 1111 1111")
+
+
 @pytest.mark.parametrize(
-    "text", ["4111\u200b 1111 1111 1111", "４１１１ 1111 1111 1111", "4111 1111 1111 \u20601111", "аna@shop.io"]
+    "text", ["4111\u200b 1111 1111 1111", "４１１１ 1111 1111 1111", "4111 1111 1111 \u20601111", "аna@shop.io", TAGGED]
 )
 def test_a_disguise_is_seen_through_and_redacted_with_what_it_hides(text: str) -> None:
     (span,) = find(f"a {text} z")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
 from itertools import pairwise
@@ -104,6 +105,16 @@ def test_a_disguise_does_not_help(head: ToxicityHead, encoder: Encoder) -> None:
 
     assert disguised >= open_ - 0.02
     assert kind < 0.1
+
+
+def test_what_is_no_english_only_in_its_disguise_is_not_halved(head: ToxicityHead, encoder: Encoder) -> None:
+    hidden = base64.b64encode(RUDE.encode()).decode()
+    batch = Batch([Exchange(input=text) for text in (RUDE, hidden, " ".join(RUDE))], None, encoder)
+
+    open_, encoded, spaced = head.score(batch)[0].values.tolist()
+
+    assert encoded == pytest.approx(open_, abs=0.02)
+    assert spaced > WARN_AT
 
 
 def test_what_it_cannot_read_is_no_warning(head: ToxicityHead, encoder: Encoder) -> None:
