@@ -17,7 +17,7 @@ from itertools import islice
 
 from signals.groundedness.citing import codeless
 from signals.groundedness.number_words import MEANT
-from signals.groundedness.reading import STOP_WORDS, Reading, stems
+from signals.groundedness.reading import STEM_CHARS, STOP_WORDS, Reading, stems
 
 NAMES_MAX = 500
 OTHER_FORMS_MAX = 32  # names that are looked for a second time, each over the whole context
@@ -41,7 +41,7 @@ _COMMON = frozenset(
 )
 """Acronyms that are words by now, and titles."""
 _SIGNS = {"EUR": "€", "USD": "$", "GBP": "£", "JPY": "¥", "CNY": "¥", "INR": "₹", "CHF": "fr", "KRW": "₩"}
-_DAYS = frozenset("monday tuesday wednesday thursday friday saturday sunday".split())  # noqa: SIM905
+_DAYS = {day[:3]: day[:STEM_CHARS] for day in "monday tuesday wednesday thursday friday saturday sunday".split()}  # noqa: SIM905
 _ENDINGS = frozenset(  # of names in the languages that inflect them
     ["", *"s en em e n a ę ą y u i o om ie owi ów ze ach ami а у ы е и о ой ом ем ам ах ами ов ев ей я ю ь".split()]  # noqa: SIM905
 )
@@ -84,7 +84,7 @@ class _Given:
         self._forms_left -= 1
         if acronym:
             return self._spelled_out(word)
-        return self._dated(word.lower()) or all(self._inflected(_bare(stem)) for stem in wanted)
+        return self._month(word.lower()) or all(self._weekday(stem) or self._inflected(_bare(stem)) for stem in wanted)
 
     def in_other_form(self, name: str) -> bool:
         """Whether the context has the acronym of these words."""
@@ -102,10 +102,13 @@ class _Given:
         between = r"(?:\w*[ -](?:(?:of|the|and|for|in|de) )?|\.)"
         return re.search(r"\b" + between.join(letters) + r"(?:\w|\b)", self._context.text, re.IGNORECASE) is not None
 
-    def _dated(self, word: str) -> bool:
-        """A weekday by its first letters, a month by those or its number."""
-        if word in _DAYS:
-            return word[:3] in self._context.known
+    def _weekday(self, stem: str) -> bool:
+        """Whether a weekday is given, short or in full."""
+        short = stem[:3]
+        return stem in (short, _DAYS.get(short)) and not {short, _DAYS.get(short)}.isdisjoint(self._context.known)
+
+    def _month(self, word: str) -> bool:
+        """Whether a month is given by its number."""
         numbers = {f"{value:.0f}" for value in MEANT.get(word, ()) if value <= 12}
         return any({number, number.zfill(2)} & self._context.known for number in numbers)
 

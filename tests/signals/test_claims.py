@@ -203,6 +203,7 @@ def test_without_a_word_in_common_no_polarity_is_compared(answer: str) -> None:
         ("The EU's budget.", "European Union budget", 0),
         ("It opens on Monday.", "Hours: Mon to Fri", 0),
         ("It opens on Sunday.", "Hours: Mon to Fri", 1),
+        ("We are here Mon-Fri.", "Hours: Monday to Friday", 0),
         ("We open in January.", "From 01/2026", 0),
         ("It costs EUR 5.", "5 €", 0),
         ("Ask Maria for it.", "Ask Paul.", 1),
