@@ -134,14 +134,14 @@ _ORDERS: tuple[tuple[tuple[str, ...], tuple[str, ...], str], ...] = (
     (
         ("[inst]", "[/inst]", "<<sys>>"),
         ("",),
-        r"\[inst\]\s*\w[^\0]{0,4000}?\[/inst\]|(?m:^)\W*\[inst\]\s*\w|<<sys>>\s*\w",
+        r"\[inst\]\s*\w[^\0]{0,400}?\[/inst\]|(?m:^)\W*\[inst\]\s*\w|<<sys>>\s*\w",
     ),
     (
         ("system", "admin"),
         ("</", ">"),
         r"<(?:system|admin)_(?:prompt|message)>"
         r"|(?m:^)\W*(?:<(?:system|admin)>\s*(?:[a-z']+[ ,]+){3}|</(?:system|admin)>\s*\w)"
-        r"|<(?:system|admin)>\s*(?:[a-z']+[ ,]+){3}[^<]{0,4000}</(?:system|admin)>",
+        r"|<(?:system|admin)>\s*(?:[a-z']+[ ,]+){3}[^<]{0,400}</(?:system|admin)>",
     ),
     # de, fr, es, it, pt, nl, ru, zh, ja, ko
     (
