@@ -10,7 +10,8 @@ repeating   0..1: the share of the answer that loops, see :func:`repetition`
 
 Sees: silence, a cut end that the finish reason tells, words and phrases in a loop, in any script. Cannot see: nonsense
 that never repeats, a cut end without its finish reason, an answer that repeats the question or an earlier answer;
-refrains, tables and code are left out up to a share of repeated phrases, so short loops in them are, too. A text beyond
+refrains, tables and code are left out up to a share of repeated phrases, so short loops in them are, too; rows of equal
+numbers (a matrix of zeros) are a loop to it. A text beyond
 TEXT_CHARS_MAX is judged by its end. Range 0 (whole) .. 1 (broken). Abstains where the text is unknown, and where there
 rightly is none (a tool call, a failed request). Cost: a few comparisons of the answer's words with themselves; no
 model. Source: own rules; tried on own and public answers (``bench/quality/others.py``).
@@ -18,6 +19,7 @@ model. Source: own rules; tried on own and public answers (``bench/quality/other
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 import numpy as np
@@ -40,16 +42,20 @@ WORD_LOOP_MIN = 12  # words; a refrain is no loop
 CHARACTER_PERIODS = range(1, 5)
 CHARACTER_REPEATS_MIN = 24
 CHARACTER_LOOP_MIN = 48
+DIVIDER_CHARS_MAX = 200
+DIVIDERS_FREE = 4  # more than there are words, and by so many, divide nothing
 PHRASE_WORDS = 8
 PHRASE_TEXT_MIN = 64  # words
 PHRASE_SHARE_FREE, PHRASE_SHARE_FULL = 0.3, 0.8  # tables and code repeat phrases up to the first; beyond the second: 1
+
+_DIVIDER = re.compile(r"([-=_*~#.+|:/·•—–─━═╌┄█▓▒░▬])\1{7,}")
 
 
 class Degeneration:
     """``degeneration`` of the output: 0 whole, 1 empty or nothing but a loop."""
 
     name = "degeneration"
-    specs = (ScoreSpec(signal="degeneration", side=Side.OUTPUT, version="1"),)
+    specs = (ScoreSpec(signal="degeneration", side=Side.OUTPUT, version="2"),)
     costly = Costly.NO
 
     def score(self, batch: Batch) -> tuple[ScoreColumn, ...]:
@@ -74,13 +80,15 @@ def repetition(text: str) -> float:
     """The share of ``text`` that loops, 0..1, in any script.
 
     The greatest of: words inside a unit of up to 64 words said at least 4 times in a row; characters inside a unit of
-    up to 4 said at least 24 times in a row; phrases of 8 words said before, from 30% (0) to 80% (1) of all phrases,
-    which sees whole paragraphs that come again.
+    up to 4 said at least 24 times in a row, lines that divide a text left out; phrases of 8 words said before, from
+    30% (0) to 80% (1) of all phrases, which sees whole paragraphs that come again.
     """
     text = text[-TEXT_CHARS_MAX:]
     known: dict[str, int] = {}
     said = np.array([known.setdefault(word, len(known)) for word in words(text)], dtype=np.int64)
-    characters = np.frombuffer("".join(text.split()).encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+    characters = np.frombuffer(
+        "".join(_undivided(text, len(said)).split()).encode("utf-32-le", "surrogatepass"), dtype=np.uint32
+    )
     again, most = _repeats(said)
     return max(
         _share(_in_loops(said, WORD_PERIODS, WORD_REPEATS_MIN, WORD_LOOP_MIN)) if most >= WORD_REPEATS_MIN else 0.0,
@@ -105,6 +113,14 @@ def repeated_places(text: str) -> list[tuple[int, int]]:
         (skipped + places[first][1], skipped + places[end - 1][2])
         for first, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
     ]
+
+
+def _undivided(text: str, words_count: int) -> str:
+    """``text`` without the lines of signs that divide it, as long as there are words between them."""
+    runs = [len(found[0]) for found in _DIVIDER.finditer(text)]
+    if not runs or not words_count or len(runs) > words_count + DIVIDERS_FREE or max(runs) > DIVIDER_CHARS_MAX:
+        return text
+    return _DIVIDER.sub(" ", text)
 
 
 def _repeats(said: npt.NDArray[np.int64]) -> tuple[int, int]:

@@ -132,9 +132,9 @@ def _taken(text: str, end: int) -> list[_Edit]:
     """What is to be taken out before ``end``, in order and apart."""
     bare = plain(text)
     found = [
+        *((*run.span(), HIDDEN) for run in INVISIBLE.finditer(text) if unseen(run[0])),
         *((span.start, span.end, span.kind.value) for span in cover(text)),
         *((*bare.span(*place), ENCODED) for place in coded(bare.text)),
-        *((*run.span(), HIDDEN) for run in INVISIBLE.finditer(text) if unseen(run[0])),
     ]
     if (start := begun(text)) is not None:
         found.append((start, len(text), CUT))

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from typing import Any
 
 from signals.batch import Batch, Costly, each
@@ -34,19 +35,31 @@ BROKEN = 1.0
 ASK_CHARS_MAX = 16_384
 _ASKED = re.compile(
     r"(?:^|[.!?:;,\n*•-]\s*|\b(?:please|must|should|always|only|and|you|to)\s+)"
-    r"(?:respond|reply|answer|return|output|provide|produce|generate|give (?:me|us)"
-    r"|format (?:your|the) (?:answer|response|output|reply))"
-    r"\b[^.\n]{0,80}?\bjson\b(?! (?:file|schema|parser|library|api|endpoint))"
-    r"|\b(?:in|as) (?:valid |strict |raw |a |an )*json (?:format|only|object with|array of)"
-    r"|\bonly (?:with |in |as )?(?:a |an )?(?:valid |raw |strict )?json\b|\bjson only\b|\bvalid json\b"
-    r"|\bantworte[^.\n]{0,40}\bjson\b|\br[ée]pond[^.\n]{0,40}\bjson\b|\bresponde[^.\n]{0,40}\bjson\b|json\s?(?:形式|格式|형식)",
-    re.IGNORECASE,
+    r"(?:respond|reply|answer|return|output|provide|produce|generate|give (?:me|us)|write|extract|list|classify|show"
+    r"|summari[sz]e|i need|format (?:your|the) (?:answer|response|output|reply))"
+    r"\b(?:[^.\n]{0,80}?\b(?:in|as|with|using) (?:a |an )?(?:\w+ )?json\b"
+    r"|\W+(?:(?!this|that|my|these)\w+\W+){0,3}?json\b)"
+    r"(?! (?:file|schema|parser|library|api|endpoint|values?|keys?\b(?! and)))"
+    r"|\b(?:in|as|following|strict) (?:valid |strict |raw |a |an )*json (?:format|only|object with|array of|instance)"
+    r"|\bonly (?:with |in |as )?(?:a |an )?(?:valid |raw |strict )?json\b|\bjson only\b|\bvalid json\b|\bstrict json\b"
+    r"|^\W{0,4}(?:output |response |answer )?format\W{1,4}json\b|\bformatted as (?:a )?json\b"
+    r"|\b(?:antworte|gib|ausgabe)[^.\n]{0,40}\bjson\b|\br[ée]pond[^.\n]{0,40}\bjson\b|\brispond[^.\n]{0,40}\bjson\b"
+    r"|\bresponde[^.\n]{0,40}\bjson\b|формате json|json\s?(?:形式|格式|형식|으로)|[以用]\s?json\s?(?:返回|输出|回答)",
+    re.IGNORECASE | re.MULTILINE,
 )
-_UNASKED = re.compile(
-    r"\b(?:not|n't|never|no|instead of|from|parse|convert|explain|what is)\W+(?:\w+\W+){0,4}?json\b", re.I
+_UNASKED = re.compile(  # what speaks of JSON: a question about it, code that shall deal with it, another's JSON
+    r"\b(?:not|n't|never|no|instead of|from|parse|convert|explain|what is)\W+(?:\w+\W+){0,4}?json\b"
+    r"|\b(?:is|are) (?:this|that|it|the following|these)\W+(?:\w+\W+)?(?:valid )?json\b|\bjson or\b|\bor json\b"
+    r"|\b(?:code|function|script|program|handler|method|class|regex|query)\b[^.\n]{0,60}\bjson\b"
+    r"|\b(?:the|my|our) (?:api|server|service|endpoint|backend|app|function|response)\b[^.\n]{0,60}\bjson\b"
+    r"|\bhow (?:do|can|to|should)\b[^.\n]{0,60}\bjson\b",
+    re.IGNORECASE,
 )
 _NO_JSON = frozenset({"text", "image", "speech", "grammar", "python"})
 _SCHEMA_WORDS = frozenset({"properties", "items", "anyOf", "oneOf", "allOf", "$ref", "enum", "required"})
+_SCHEMA_KEYS = ("format", "json_schema", "responseSchema", "response_schema", "responseJsonSchema", "schema")
+_MIME_KEYS, _PLAIN = ("responseMimeType", "response_mime_type"), "text/plain"
+STARTS_MAX = 32  # brackets at which JSON is looked for among words
 _FENCE = re.compile(r"```[\w-]*\s*\n(.*?)```", re.DOTALL)
 
 
@@ -54,7 +67,7 @@ class Format:
     """``format`` of the output, by the levels above."""
 
     name = "format"
-    specs = (ScoreSpec(signal="format", side=Side.OUTPUT, version="1"),)
+    specs = (ScoreSpec(signal="format", side=Side.OUTPUT, version="2"),)
     costly = Costly.NO
 
     def score(self, batch: Batch) -> tuple[ScoreColumn, ...]:
@@ -122,17 +135,16 @@ def _requested(exchange: Exchange) -> tuple[bool, str | None]:
 
 
 def _response_format(said: str | None) -> tuple[bool, str | None]:
-    """A word (``json``), OpenAI's object (``{"type": "json_schema", …}``), or a schema itself."""
+    """A word (``json``, ``application/json``), a provider's object (``{"type": "json_schema", …}``), or a schema."""
     if not said or not said.startswith("{"):
-        return (said or "").lower().startswith("json"), None
+        return (said or "").lower().removeprefix("application/").startswith("json"), None
     try:
         found: Any = json.loads(said)
     except (ValueError, RecursionError):
         return True, None  # cut, but an object asks for one
-    kind = found.get("type")
-    if kind in _NO_JSON:
-        return False, None
-    for key in ("json_schema", "schema"):
+    for key in _SCHEMA_KEYS:
+        if str(found.get("type")) in _NO_JSON or _PLAIN in (found.get(key) for key in _MIME_KEYS):
+            return False, None
         if isinstance(found.get(key), dict):
             found = found[key]
     return True, json.dumps(found) if any(key in found for key in _SCHEMA_WORDS) else None
@@ -149,16 +161,27 @@ def _refuse(constant: str) -> Any:
     raise ValueError(f"{constant} is no JSON")
 
 
+_BRACKET = re.compile(r"[{\[]")
+_DECODER = json.JSONDecoder(parse_constant=_refuse)
+
+
 def _inside(text: str) -> tuple[Any, bool]:
-    """The JSON in a code fence, or between the first and the last bracket."""
+    """The JSON in a code fence, or the longest object or list that stands among words."""
     fenced = _FENCE.search(text)
     if fenced is not None:
         value, whole = _parsed(fenced[1].strip())
         if whole:
             return value, True
-    starts = [place for place in (text.find("{"), text.find("[")) if place >= 0]
-    if not starts:
-        return None, False
-    start = min(starts)
-    end = text.rfind("}" if text[start] == "{" else "]")
-    return _parsed(text[start : end + 1]) if end > start else (None, False)
+    best: tuple[Any, bool] = (None, False)
+    longest = end = tried = 0
+    for start in _BRACKET.finditer(text):
+        if tried == STARTS_MAX:
+            break
+        if start.start() < end:
+            continue
+        tried += 1
+        with suppress(ValueError, RecursionError):
+            value, end = _DECODER.raw_decode(text, start.start())
+            if end - start.start() > longest:
+                longest, best = end - start.start(), (value, True)
+    return best

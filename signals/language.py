@@ -83,6 +83,12 @@ def language(text: str) -> tuple[str, float] | None:
     return _model().nb_classes[best], float(shares[best])
 
 
+def probability(text: str, name: str) -> float | None:
+    """The probability that ``text`` is in the language ``name``, or None where it is too short to tell."""
+    shares = _shares(text)
+    return None if shares is None else float(shares[_model().nb_classes.index(name)])
+
+
 def mismatch(question: str, answer: str) -> float | None:
     """The probability that two texts speak different languages; None where one is too short or unclear."""
     asked = _shares(question)

@@ -7,7 +7,7 @@ the model read. What is undone:
 invisible     zero-width, soft-hyphen, direction and variation characters: removed
 tag           characters of the Unicode tag block, which no one sees and models read: removed, and read as a payload
 compatible    full-width, mathematical, circled, raised letters and digits: NFKC
-stacked       combining marks on ASCII letters: removed
+stacked       combining marks on ASCII letters and digits: removed
 homoglyph     Cyrillic, Greek, Armenian, Cherokee twins of Latin letters inside Latin words: the Latin letter
 leetspeak     digits and signs for letters (only in :func:`spelled`)
 spaced        letters set apart, "i g n o r e" (only in :func:`spelled`)
@@ -51,7 +51,7 @@ _TAGS = "\U000e0000-\U000e007f"
 _COMPATIBLE = "\u2070-\u209c\u2100-\u214f\u2460-\u24ff\uff01-\uff5e\U0001d400-\U0001d7ff"
 _ODD = re.compile(
     rf"(?P<invisible>[{_INVISIBLE}]+)|(?P<tag>[{_TAGS}]+)|(?P<compatible>[{_COMPATIBLE}])"
-    rf"|(?P<stacked>(?<=[A-Za-z])[\u0300-\u036f]+)|(?P<homoglyph>[{''.join(_LOOKALIKES)}])"
+    rf"|(?P<stacked>(?<=[A-Za-z0-9])[\u0300-\u036f]+)|(?P<homoglyph>[{''.join(_LOOKALIKES)}])"
 )
 INVISIBLE = re.compile(f"[{_INVISIBLE}{_TAGS}]+")
 """What no one sees."""

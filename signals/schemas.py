@@ -86,12 +86,22 @@ def tools(definitions: str) -> dict[str, Fits | None] | None:
     except (ValueError, RecursionError):
         return None
     known: dict[str, Fits | None] = {}
-    for item in found if isinstance(found, list) else [found]:
+    for item in _flat(found if isinstance(found, list) else [found]):
         name, schema = _definition(item)
         if name is None:
             return None
         known[name] = compiled(json.dumps(schema)) if isinstance(schema, dict) else None
     return known
+
+
+def _flat(items: list[Any]) -> Iterator[Any]:
+    """Each definition; some providers hand them in lists of their own."""
+    for item in items:
+        held = item.get("functionDeclarations", item.get("function_declarations")) if isinstance(item, dict) else None
+        if isinstance(held, list):
+            yield from held
+        else:
+            yield item
 
 
 def _definition(item: Any) -> tuple[str | None, Any]:
@@ -102,9 +112,12 @@ def _definition(item: Any) -> tuple[str | None, Any]:
             return None, None
     if not isinstance(item, dict):
         return None, None
-    inner = item["function"] if isinstance(item.get("function"), dict) else item
-    name = inner.get("name")
-    return (name if isinstance(name, str) else None), next((inner[key] for key in _SCHEMA_KEYS if key in inner), None)
+    inner = next((item[key] for key in ("function", "toolSpec") if isinstance(item.get(key), dict)), item)
+    name = inner.get("name", inner.get("type"))  # a tool that the provider runs itself is called by its type
+    schema = next((inner[key] for key in _SCHEMA_KEYS if key in inner), None)
+    if isinstance(schema, dict) and isinstance(schema.get("json"), dict):  # Bedrock's
+        schema = schema["json"]
+    return (name if isinstance(name, str) else None), schema
 
 
 def _checker(schema: dict[str, Any]) -> Fits:

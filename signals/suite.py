@@ -114,11 +114,11 @@ class Suite:
             found = self._timed(signal.name, seconds, failures, partial(_run, signal, own))
             columns += found[0] if found else [_failed(spec, own) for spec in signal.specs]
             embeddings += found[1] if found else []
+            languages = languages or (found[2] if found else ())
         for at, column in enumerate(columns):
             if not np.isfinite(column.values[column.abstentions == Abstention.NONE]).all():
                 columns[at] = _only_numbers(column)
                 failures[column.spec.signal] = NOT_A_NUMBER
-            languages = languages or (found[2] if found else ())
         failures.pop("encoder", None)  # the signals that stand on it are named
         counts = {name: total - before[name] for name, total in self._counts().items()}
         return SuiteScores(

@@ -3,14 +3,16 @@
 The head is a logistic regression on the means of the encoder's layers TAPS; the score of a text is that of its worst
 window, calibrated to the mixture of its training sets. A text in disguise is also read as :mod:`signals.readings`
 makes it plain, by the head and by a model alike, and the worst reading counts. The head knows English alone: what the
-language identifier is sure to be another language gets half its probability, and so is never a warning at the default
-threshold.
+language identifier is sure to be no English, code and keys included, gets half its probability, and so is never a
+warning at the default threshold.
 
 Sees: insults, threats, hate of groups, obscenity, sexual and violent talk as the training sets label them; the same
 behind invisible and full-width characters, look-alikes, leetspeak, spaced letters, base64, hexadecimal and tag
 characters. Cannot see: who says it to whom (counter-speech, quotes and reclaimed words are often flagged), polite
-hostility, rot13 and other ciphers, images; with the head, other languages than English, and a short insult in a long
-calm window. Range 0 (harmless) .. 1 (certainly toxic). Abstains without text. Cost: the head's is a dot product of
+hostility, rot13 and other ciphers, images; with the head, other languages than English (their shortest texts, "Je
+t'aime", may even be flagged), a short insult in a long calm window, and that a short question on the body, on sex, on
+animals or on a group of people is harmless. Range 0 (harmless) .. 1 (certainly toxic). Abstains without text.
+Cost: the head's is a dot product of
 vectors that are there anyway, and one more text for the encoder where it was disguised; a model's is its own pass.
 Source: the sets and numbers are in ``signals/heads/toxicity-v3.md``; the labels of a model are those of Detoxify.
 """
@@ -18,7 +20,7 @@ Source: the sets and numbers are in ``signals/heads/toxicity-v3.md``; the labels
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +30,7 @@ from safetensors import SafetensorError, safe_open
 
 from signals.batch import Batch, Costly, column
 from signals.encoder import DIMENSIONS, TAPS, Encoded, Encoder
-from signals.language import language
+from signals.language import probability
 from signals.readings import VERSION, judges, readings, worst_readings
 from signals.runtime.weights import WeightsError, file_sha256
 from signals.types import Embeddings, Floats, Judge, ScoreColumn, ScoreSpec, Side
@@ -37,8 +39,9 @@ if TYPE_CHECKING:
     from signals.detoxify import DetoxifyModel
 
 HEAD = "toxicity-v3"
+DAMPING = "2"  # part of the version: what counts as another language
 SUSPECT = 0.2  # below, nobody looks at the language
-FOREIGN = 0.9  # probability of another language than English
+FOREIGN = 0.95  # probability of anything but English
 
 
 class ToxicityHead:
@@ -59,7 +62,7 @@ class ToxicityHead:
         if self._layers.shape != (len(TAPS), DIMENSIONS):
             raise WeightsError(f"{weights.name} has vectors of another length than the encoder's")
         self._encoder = encoder
-        version = f"head-{self.facts['version']}-{encoder.arithmetic}-{VERSION}"
+        version = f"head-{self.facts['version']}.{DAMPING}-{encoder.arithmetic}-{VERSION}"
         short = self.facts["sha256"][:8]
         self.specs = tuple(ScoreSpec(signal="toxicity", side=side, version=version, weights=short) for side in Side)
 
@@ -68,27 +71,28 @@ class ToxicityHead:
             column(
                 spec,
                 batch.abstentions(spec.side),
-                damped(batch.wanted(spec.side), self.judge(batch, spec.side)),
+                self._worst(batch.wanted(spec.side), batch.encoded(spec.side), damped),
             )
             for spec in self.specs
         )
 
     def judge(self, batch: Batch, side: Side) -> Floats:
         """The calibrated probability of each text of a side that is not left out, shape (n,)."""
-        return self._worst(batch.wanted(side), batch.encoded(side))
+        return self._worst(batch.wanted(side), batch.encoded(side), _plain)
 
     @property
     def judges(self) -> Mapping[str, Judge]:
-        return {self.name: lambda texts: self._worst(texts, self._encoder.encode(texts))}
+        return {self.name: lambda texts: self._worst(texts, self._encoder.encode(texts), _plain)}
 
-    def _worst(self, texts: Sequence[str], encoded: Encoded) -> Floats:
-        """Over the readings of each text."""
-        probabilities = self.probabilities(encoded)
-        found = [(row, text) for row, said in enumerate(texts) for text in readings(said)]
+    def _worst(self, said: Sequence[str], encoded: Encoded, read: Callable[[Sequence[str], Floats], Floats]) -> Floats:
+        """The worst of each text's readings, each as ``read`` takes it."""
+        worst = read(said, self.probabilities(encoded)).copy()
+        found = [(row, text) for row, plain in enumerate(said) for text in readings(plain)]
         if found:
-            again = self.probabilities(self._encoder.encode([text for _, text in found]))
-            np.maximum.at(probabilities, [row for row, _ in found], again)
-        return probabilities
+            texts = [text for _, text in found]
+            again = read(texts, self.probabilities(self._encoder.encode(texts)))
+            np.maximum.at(worst, [row for row, _ in found], again)
+        return worst
 
     def probabilities(self, encoded: Encoded) -> Floats:
         """The calibrated probability of each text as it came, shape (n,)."""
@@ -143,12 +147,16 @@ class ToxicityModel:
         self._model.close()
 
 
+def _plain(_: Sequence[str], probabilities: Floats) -> Floats:
+    return probabilities
+
+
 def damped(texts: Sequence[str], probabilities: Floats) -> Floats:
     """The probabilities of a head that reads English, halved where it cannot read."""
     out = probabilities.copy()
     for row in np.flatnonzero(out > SUSPECT).tolist():
-        found = language(texts[row])
-        if found is not None and found[0] != "en" and found[1] > FOREIGN:
+        english = probability(texts[row], "en")
+        if english is not None and 1 - english > FOREIGN:
             out[row] /= 2
     return out
 

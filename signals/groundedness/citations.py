@@ -54,7 +54,7 @@ _REFERENCES = re.compile(
     r"^[ \t#*_]{0,9}(?:references|sources|citations|bibliography|quellen|参考文献)[ \t*_]{0,9}:?[ \t*_]{0,9}$",
     re.IGNORECASE | re.MULTILINE,
 )
-_VERSIONS = {"citation_missing": "2", "citation_unsupported": "2", "unsupported_claims": "2", "documents_unused": "1"}
+_VERSIONS = {"citation_missing": "3", "citation_unsupported": "3", "unsupported_claims": "3", "documents_unused": "2"}
 
 
 class Citations:

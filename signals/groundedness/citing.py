@@ -1,14 +1,17 @@
 """Where an answer cites: citations in any style, told from other brackets by what the documents are called.
 
-Of their own accord: ``[1]``, ``[1, 3]``, ``[1-3]``, ``[^1]``, ``[doc 2]``, ``【1†source】``, ``(source: X)``, Markdown
-links and addresses. Where the documents have names, ``[X]``, ``(X)``, ``【X】`` and ``[words](X)`` with an id, a title,
-an address or a file name of one of them; and, in square brackets, what is shaped as their ids are: where documents are
-called ``kb-17`` and ``kb-20``, ``[kb-99]`` is a citation that leads nowhere, and ``[sic]`` is none.
+Of their own accord: ``[1]``, ``[1, 3]``, ``[1-3]``, ``[^1]``, a raised ``¹`` behind a word, ``[doc 2]``,
+``【1†source】``, ``(source: X)``, Markdown links and addresses. Where the documents have names, ``[X]``, ``(X)``,
+``【X】`` and ``[words](X)`` with an id, a title, an address or a file name of one of them; and, in square brackets,
+what is shaped as their ids are: where documents are called ``kb-17`` and ``kb-20``, ``[kb-99]`` is a citation that
+leads nowhere, and ``[sic]`` is none. ``a[1]`` is an index, and so is ``[0, 1]`` where the documents are not numbered
+from 0.
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -20,8 +23,9 @@ _RANGE_MAX = 20
 _CITATION = re.compile(
     r"(?P<code>```.*?(?:```|\Z)|`[^`\n]*`)"  # holds indices, and no citations
     r"|(?P<link>\[(?P<words>[^\]\n]{0,200})\]\((?P<target>[^)\s]{1,2000}+)(?:[ \t][^)\n]{0,300})?\))"
-    r"|\[(?:\^|(?:doc(?:ument)?|source|ref(?:erence)?|passage|chunk|context|s)[ .#:_-]*)?"
+    r"|(?<!\b[A-Za-z])\[(?:\^|(?:doc(?:ument)?|source|ref(?:erence)?|passage|chunk|context|s)[ .#:_-]*)?"
     r"(?!\d{4}-\d\d-\d\d\])(?P<numbers>\d{1,4}(?:\s*[,;–-]\s*\d{1,4})*)\]"
+    r"|(?:(?<=[.!?,;)\"”])|(?<=[^\W\d_]{4}))(?P<raised>[¹²³⁰⁴-⁹]{1,2})(?!\w)"
     r"|【(?P<dagger>\d{1,4})(?::\d+)?(?:†[^】]{0,200})?】"
     r"|[(\[](?:source|quelle|fuente|来源|出典)s?\s*[:：]\s*(?P<name>[^)\]\n]{1,200})[)\]]"
     r"|(?P<url>https?://[^\s<>\"')\]}]+)",
@@ -56,8 +60,14 @@ class Names:
     def __init__(self, documents: Iterable[Document]) -> None:
         documents = tuple(documents)
         known = (name for document in documents for name in names_of(document))
+        self._from_zero = any(document.id == "0" for document in documents)
         self.known = frozenset(name for name in known if len(name) >= NAME_CHARS_MIN)
         self._shapes = {shape for document in documents if (shape := _shape(folded(document.id or "")))}
+
+    def numbers(self, numbers: str) -> list[str]:
+        """The numbers in a pair of brackets; none where they begin at 0 and the documents do not: an index, a range."""
+        found = list(map(str, _expanded(numbers)))
+        return found if self._from_zero or "0" not in found else []
 
     def cited(self, inside: str, *, guess: bool) -> list[str]:
         """The names in a pair of brackets; with ``guess`` also what only looks like one."""
@@ -140,7 +150,9 @@ def _citations(found: re.Match[str], names: Names) -> Iterator[Citation]:
         elif found["link"] and found["words"].isdigit():
             yield Citation(found["words"])
     elif found["numbers"]:
-        yield from (Citation(str(number)) for number in _expanded(found["numbers"]))
+        yield from map(Citation, names.numbers(found["numbers"]))
+    elif found["raised"]:
+        yield Citation(unicodedata.normalize("NFKC", found["raised"]))
     else:
         name = (found["dagger"] or found["name"]).strip()
         yield from map(Citation, names.cited(name, guess=True) or [name])

@@ -4,14 +4,15 @@
 ``negation_flip`` grows with the words that one of the two negates and the other does not.
 
 Sees: exchanged figures and dates, invented names, an inserted or removed "not". Cannot see: numbers that were counted
-or computed from the context (they count as missing), a given number in the wrong place, exchanged roles, negation by
-another word ("encourages", "discourages"); negation in other languages than English; names in scripts without capitals.
-They are cues for a look and not an alert alone, and none of them detects contradictions: the quality table has them by
-kind of edit. ``negation_flip`` finds negations edited into SummEdits' summaries (AUROC .844 on its development part);
-on mtRAG's answers, which are long and often say what is not possible, a flip above 0.5 is no better than a guess (91 of
-375 answers, precision .451 where .424 are unfaithful). Range 0 .. 1. Abstain without an answer or a context; as not
-applicable where the answer holds no number, no name, or no English word that the context holds. Source: own rules; the
-reach of a negator was chosen on SummEdits. Cost: ``python -m bench.groundedness``.
+or computed from the context (they count as missing, and so does "30 days" for "a month"), a given number in the wrong
+place, exchanged roles, negation by another word ("encourages", "discourages"), the same said without "not"; negation
+in other languages than English; names in scripts without capitals, and which noun is a name in German, where each new
+one counts. They are cues for a look and not an alert alone, and none of them detects contradictions: the quality table
+has them by kind of edit. ``negation_flip`` finds negations edited into SummEdits' summaries (AUROC .850 on its
+development part); on mtRAG's answers, which are long and often say what is not possible, a flip above 0.5 is hardly
+better than a guess (85 of 375 answers, precision .459 where .424 are unfaithful). Range 0 .. 1. Abstain without an
+answer or a context; as not applicable where the answer holds no number, no name, or no English word that the context
+holds. Source: own rules; the reach of a negator was chosen on SummEdits. Cost: ``python -m bench.groundedness``.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class Claims:
     """``number_mismatch``, ``negation_flip`` and ``entity_mismatch`` of the output."""
 
     name = "claims"
-    specs = tuple(ScoreSpec(signal=name, side=Side.OUTPUT, version="2") for name in _CUES)
+    specs = tuple(ScoreSpec(signal=name, side=Side.OUTPUT, version="3") for name in _CUES)
     costly = Costly.NO
 
     def score(self, batch: Batch) -> tuple[ScoreColumn, ...]:

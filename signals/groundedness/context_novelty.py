@@ -45,7 +45,7 @@ class ContextNovelty:
     """``context_novelty`` of the output: 0 everything is in the context, 1 nothing is."""
 
     name = "context_novelty"
-    specs = (ScoreSpec(signal="context_novelty", side=Side.OUTPUT, version="3"),)
+    specs = (ScoreSpec(signal="context_novelty", side=Side.OUTPUT, version="4"),)
     costly = Costly.NO
 
     def score(self, batch: Batch) -> tuple[ScoreColumn, ...]:

@@ -1,7 +1,7 @@
 """Negation: words that the answer negates and the context does not, or the other way round.
 
 A word is negated within REACH words after a negator ("not", "n't", "no", "never", "without", "fails", …) and BACK
-before it. In each
+before it, in the same clause; "not only", "don't hesitate", "no problem" and their like negate nothing. In each
 sentence of the answer: each content word that it negates and the context only affirms counts 1, one that the context
 only negates DROPPED, a negated word that the context does not hold UNKNOWN; the sentence with the greatest sum ``e``
 decides, as ``e / (e + 1)``.
@@ -21,13 +21,18 @@ SLACK = 2  # the context may say it in a few words more
 DROPPED = 0.3
 UNKNOWN = 0.3
 
-_TOKEN = re.compile(r"[a-z]+(?:'[a-z]+)?|[.!?](?=\s)|\n")
-_ENDS = frozenset(".!?\n")
+_TOKEN = re.compile(r"[a-z]+(?:'[a-z]+)?|[.!?,;:](?=\s)|\n")
+_ENDS = frozenset(".!?,;:\n")
+_IDLE = re.compile(
+    r"\b(?:not only|not (?:just|merely|to mention)|whether or not|nothing (?:but|more than)|why not|if not(?=[,.])"
+    r"|no (?:problem|worries|doubt|matter|less than|later than|more than)"
+    r"|(?:do not|don't|never) (?:forget|hesitate|worry)|can(?:'t|not) (?:wait|go wrong|help))\b"
+)
 _NEGATORS = frozenset(
     """
     not no never none nor neither nothing nobody without cannot unable hardly barely refuse refuses refused refusal
     lack lacks lacked lacking fail fails failed failing failure deny denies denied reject rejects rejected rejecting
-    prevent prevents prevented preventing absent absence
+    prevent prevents prevented preventing absent absence exclude excludes excluded excluding except
     """.split()  # noqa: SIM905 - a list of words reads as text
 )
 
@@ -58,7 +63,7 @@ class _Tokens:
     """A lower-case text as tokens; with ``wanted`` only words of these stems count."""
 
     def __init__(self, text: str, wanted: set[str] | None = None) -> None:
-        self._tokens = _TOKEN.findall(text)
+        self._tokens = _TOKEN.findall(_IDLE.sub(" ", text))
         self._negators = [at for at, token in enumerate(self._tokens) if token in _NEGATORS or token.endswith("n't")]
         stems = [token[:STEM_CHARS] for token in self._tokens]
         if wanted is None:

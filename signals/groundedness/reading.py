@@ -55,6 +55,7 @@ _ARABIC_LETTERS = str.maketrans("أإآىة", "ااايه")
 _THOUSANDS = re.compile(r",(?<=\d,)(?=\d{3}(?!\d))")
 _TYPOGRAPHY = (("\u2019", "'"), ("\u2018", "'"), ("\u201c", '"'), ("\u201d", '"'), ("\u2013", "-"), ("\u2014", " - "),
                ("\u2026", "..."), ("\u00a0", " "), ("\u202f", " "), ("\u2022", "-"))  # fmt: skip
+_CIRCLED = re.compile("[\u2460-\u2473]")  # what numbers the items of a list
 _SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+|\n+|(?<=[。！？؟।])")
 
 
@@ -77,6 +78,8 @@ class Reading:
         if not text.isascii():
             for odd, usual in _TYPOGRAPHY:
                 text = text.replace(odd, usual)
+            if "\u2460" in text:
+                text = _CIRCLED.sub(lambda found: f" ({unicodedata.numeric(found[0]):.0f}) ", text)
             text = plain_text(text)
         self.text = text
 

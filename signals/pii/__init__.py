@@ -7,14 +7,16 @@ For an analyst or a redacting proxy::
     find("Mail ana@shop.io")      # [Span(start=5, end=16, kind=EMAIL, detail='email')]
     redact("Mail ana@shop.io")    # 'Mail [EMAIL]'
 
-Sees: secrets in some twenty documented token formats, private keys, passwords in URLs and assignments; cards, IBANs,
-bitcoin addresses and the personal numbers of 23 countries, each with its checksum; phone numbers with a country code,
-in the shape of North America, or of five countries after a word such as "phone"; mail addresses; public IP addresses.
+Sees: secrets in some forty documented token formats, private keys, Authorization headers, passwords in URLs and
+assignments and after a word for them in ten languages; cards, IBANs, bitcoin addresses and the personal numbers of 23
+countries, each with its checksum; phone numbers with a country code, in the shape of North America, or of eight
+countries after a word such as "phone"; mail addresses, also with "[at]"; public IP addresses. Hotlines and mailboxes of
+a function (``support@``, ``noreply@``) are nobody's.
 Digits and addresses behind invisible, full-width or look-alike characters count as well, and what stands in readable
-base64 or hexadecimal, where the whole run is the find. Cannot see: names, street
-addresses, dates of birth, health; numbers spelled out as words; other national phone numbers; that a number with the
-right checksum is made up. Numbers that many others look like (PESEL, BSN …) count only after a word that names them;
-addresses in domains reserved for documentation (RFC 2606) never.
+base64, hexadecimal or tag characters, where the whole run is the find. Cannot see: names, street addresses, dates of
+birth, health, passports; numbers spelled out as words; other national phone numbers; that a number with the right
+checksum is made up, or that of an order. Numbers that many others look like (PESEL, BSN …) count only after a word that
+names them; addresses in domains reserved for documentation (RFC 2606) never.
 Range: the gravest find: 0 nothing, 0.3 an IP address, 0.55 contact data, 0.9 an identity or an account, 1 a secret.
 Abstains without text. Cost: a few regular expressions over the characters, most of them only where there are digits,
 and over what is encoded; no model.
@@ -23,13 +25,13 @@ Source: python-stdnum, phonenumbers (their versions are part of the score's iden
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import phonenumbers
 import stdnum
 
 from signals.batch import Batch, Costly, each
-from signals.normalise import encoded, plain
+from signals.normalise import INVISIBLE, encoded, plain, unseen
 from signals.pii.people import find_people
 from signals.pii.secrets import find_secrets
 from signals.pii.spans import SEVERITY, Kind, Span, apart, together
@@ -48,7 +50,7 @@ class Pii:
 
     def __init__(self) -> None:
         rules = f"stdnum-{stdnum.__version__}-phonenumbers-{phonenumbers.__version__}"
-        self.specs = tuple(ScoreSpec(signal="pii", side=side, version="2", weights=rules) for side in Side)
+        self.specs = tuple(ScoreSpec(signal="pii", side=side, version="3", weights=rules) for side in Side)
 
     def score(self, batch: Batch) -> tuple[ScoreColumn, ...]:
         return tuple(
@@ -80,15 +82,22 @@ def redact(text: str) -> str:
 
 
 def _find(text: str, choose: Callable[[Iterable[Span]], list[Span]]) -> list[Span]:
-    bare = plain(text[:TEXT_CHARS_MAX])
+    text = text[:TEXT_CHARS_MAX]
+    bare = plain(text)
     hidden = [
         Span(start, end, span.kind, span.detail)
         for start, end, said in encoded(bare.text)
         for span in _open(plain(said).text)
     ]
-    return [
-        Span(*bare.span(span.start, span.end), span.kind, span.detail) for span in choose([*_open(bare.text), *hidden])
-    ]
+    seen = [Span(*bare.span(span.start, span.end), span.kind, span.detail) for span in [*_open(bare.text), *hidden]]
+    return choose([*seen, *_unseen(text)])
+
+
+def _unseen(text: str) -> Iterator[Span]:
+    """What tag characters say, each find as the whole run of them."""
+    for run in INVISIBLE.finditer(text):
+        for said in unseen(run[0]):
+            yield from (Span(*run.span(), span.kind, span.detail) for span in _open(said))
 
 
 def _open(text: str) -> list[Span]:

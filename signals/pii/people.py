@@ -34,10 +34,22 @@ from stdnum.za import idnr as za_idnr
 
 from signals.pii.spans import Kind, Span
 
-_EMAIL = re.compile(
-    r"(?<![\w.+-])[A-Za-z0-9][A-Za-z0-9._%+-]{0,63}@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,62})\.)+[A-Za-z]{2,24}(?![\w@-])"
+_EMAIL = re.compile(r"(?<![\w.+-])[^\W_][\w.%+-]{0,63}@(?:[^\W_](?:[\w-]{0,62})\.)+[^\W\d_]{2,24}(?![\w@-]|:\S)")
+_EMAIL_SPELLED = re.compile(
+    r"(?<![\w.+-])[^\W_][\w.%+-]{0,63}\s?[(\[{]\s?at\s?[)\]}]\s?[\w-]{1,63}"
+    r"(?:\s?(?:[(\[{]\s?dot\s?[)\]}]|\.)\s?[\w-]{1,63}){1,4}",
+    re.I,
 )
 _RESERVED = re.compile(r"(?:@|\.)(?:example\.(?:com|net|org)|(?:test|example|invalid|localhost))$", re.I)  # RFC 2606
+
+_ROLES = re.compile(  # mailboxes of a function (RFC 2142 and usage) and placeholders: nobody's own address
+    r"(?:no-?reply|do-?not-?reply|support|help|helpdesk|info|contact|kontakt|contacto|hello|hi|sales|service|services"
+    r"|customer\.?(?:service|care|support)|care|billing|invoices?|accounts?|orders?|returns?|shipping|office|admin"
+    r"|administrator|webmaster|postmaster|hostmaster|abuse|security|privacy|dpo|datenschutz|legal|press|media|jobs"
+    r"|careers|hr|marketing|newsletter|feedback|team|mail|git|root|user(?:name)?|name|your[._-]?(?:name|email|address)"
+    r"|first(?:name)?[._]last(?:name)?|someone|somebody|mailer-daemon)(?:\+[\w-]+)?@",
+    re.I,
+)
 
 _CARD = re.compile(r"(?<![\d.,+-])(?<!\d )\d(?:[ -]?\d){12,18}(?![\d]|[.,]\d)")
 _ISSUERS = re.compile(  # ISO/IEC 7812 ranges of the networks
@@ -45,9 +57,13 @@ _ISSUERS = re.compile(  # ISO/IEC 7812 ranges of the networks
     r"|(?:6011|65\d\d|64[4-9]\d)\d{12}|35(?:2[89]|[3-8]\d)\d{12}|3(?:0[0-5]|[68]\d)\d{11}|62\d{14,17}"
 )
 _GROUPED = re.compile(r"\d{13,19}|\d{4}([ -])\d{4}\1\d{4}\1\d{1,7}|\d{4}([ -])\d{6}\2\d{4,5}")
-_IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b")
+_IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?:[ -]?[A-Z0-9]{4}){2,7}(?:[ -]?[A-Z0-9]{1,3})?\b", re.I)
 _WALLET = re.compile(r"\b(?:bc1[a-z0-9]{25,87}|[13][A-HJ-NP-Za-km-z1-9]{25,34})\b")
-_IPV4 = re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.]*\d)")
+_IPV4 = re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.]*\d)")
+_NUMBERED = re.compile(  # what has numbers like an address
+    r"(?:version|release|build|firmware|driver|section|clause|chapter|paragraph|article|kapitel|abschnitt|§|\bsee|\boid"
+    r"|\bv\.?|\bno\.?)\s{0,2}\Z"
+)
 _IPV6 = re.compile(r"(?<![\w:.])(?:[0-9A-Fa-f]{0,4}:){3,7}[0-9A-Fa-f]{1,4}(?![\w:])")
 
 
@@ -106,6 +122,14 @@ _PHONE_WORDS = re.compile(
     r"(?:phone|mobile|cell|\btel|call|fax|whatsapp|telefon|téléphone|teléfono|móvil|handy)[^\n]{0,24}\Z"
 )
 _TRUNK = ("GB", "DE", "FR", "IN")  # where a national number begins with 0
+_HOTLINES = frozenset(
+    {
+        phonenumbers.PhoneNumberType.TOLL_FREE,
+        phonenumbers.PhoneNumberType.PREMIUM_RATE,
+        phonenumbers.PhoneNumberType.SHARED_COST,
+        phonenumbers.PhoneNumberType.UAN,
+    }
+)
 _US_SHAPE = re.compile(r"(?:1[-. ])?(?:\(\d{3}\) ?|\d{3}[-.])\d{3}[-.]\d{4}")
 
 
@@ -113,8 +137,10 @@ def find_people(text: str) -> Iterator[Span]:
     """Everything about people in ``text``; spans may overlap."""
     if "@" in text:
         for found in _EMAIL.finditer(text):
-            if _RESERVED.search(found[0]) is None:
+            if _RESERVED.search(found[0]) is None and _ROLES.match(found[0]) is None:
                 yield Span(*found.span(), Kind.EMAIL, "email")
+    for found in _EMAIL_SPELLED.finditer(text):
+        yield Span(*found.span(), Kind.EMAIL, "spelled")
     for found in _WALLET.finditer(text):
         if bitcoin.is_valid(found[0]):
             yield Span(*found.span(), Kind.WALLET, "bitcoin")
@@ -158,12 +184,19 @@ def _named(words: re.Pattern[str] | None, text: str, position: int) -> bool:
 def _phones(text: str) -> Iterator[Span]:
     if "+" in text:
         for match in phonenumbers.PhoneNumberMatcher(text, None):
-            yield Span(match.start, match.end, Kind.PHONE, phonenumbers.region_code_for_number(match.number) or "")
+            if _of_someone(match.number):
+                yield Span(match.start, match.end, Kind.PHONE, phonenumbers.region_code_for_number(match.number) or "")
     for found in _PHONE.finditer(text):
         for region in _regions(found[0], named=_named(_PHONE_WORDS, text, found.start())):
-            if phonenumbers.is_valid_number(phonenumbers.parse(found[0], region)):
+            number = phonenumbers.parse(found[0], region)
+            if phonenumbers.is_valid_number(number) and _of_someone(number):
                 yield Span(*found.span(), Kind.PHONE, region)
                 break
+
+
+def _of_someone(number: phonenumbers.PhoneNumber) -> bool:
+    """Whether a number may be a person's: hotlines are nobody's."""
+    return phonenumbers.number_type(number) not in _HOTLINES
 
 
 def _regions(number: str, *, named: bool) -> tuple[str, ...]:
@@ -173,7 +206,9 @@ def _regions(number: str, *, named: bool) -> tuple[str, ...]:
     if not named:
         return ()
     digits = re.sub(r"\D", "", number)
-    return _TRUNK if digits.startswith("0") else ("US", "IN") if len(digits) >= 10 else ()
+    if digits.startswith("0"):
+        return _TRUNK
+    return ("US", "IN") if len(digits) >= 10 else ("ES", "PT", "PL") if len(digits) == 9 else ()
 
 
 def _machines(text: str) -> Iterator[Span]:
@@ -183,5 +218,6 @@ def _machines(text: str) -> Iterator[Span]:
                 address = ipaddress.ip_address(found[0])
             except ValueError:
                 continue
-            if address.is_global:
+            before = text[max(0, found.start() - _WORDS_BEFORE) : found.start()].lower()
+            if address.is_global and _NUMBERED.search(before) is None:
                 yield Span(*found.span(), Kind.IP_ADDRESS, f"ipv{address.version}")

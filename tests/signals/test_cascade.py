@@ -154,7 +154,7 @@ def test_the_rate_from_the_counts_is_unbiased_though_the_head_misses_a_half(
 def test_the_version_names_both_stages_and_the_recall(head: ToxicityHead, encoder: Encoder) -> None:
     (spec, *_), model = build(head, encoder, Keywords(), recall_percent=99).specs, Keywords()
 
-    assert spec.version.startswith("cascade99-head-3-")
+    assert spec.version.startswith("cascade99-head-3.2-")
     assert spec.version.endswith(model.version)
 
 

@@ -44,6 +44,7 @@ def every(exchange: Exchange) -> list[float | Abstention]:
         f"{FIRST}. [1] {SECOND}. [2]",
         f"{FIRST} [doc 1]. {SECOND} [Document 2].",
         f"{FIRST}[^1]. {SECOND}[^2].",
+        f"{FIRST}.¹ {SECOND}².",
         f"{FIRST}【1†source】. {SECOND}【2:0†guide.pdf】.",
         f"{FIRST} ([page](https://shop.example/warranty)). {SECOND} (source: guide to coverage).",
         f"{FIRST}, see http://www.shop.example/warranty#top. {SECOND} [2].",
@@ -60,6 +61,17 @@ NAMED = (
     DOCUMENTS[0]._replace(id="kb-17", title="Warranty terms, 2026"),
     DOCUMENTS[1]._replace(id="0f8fad5b-d9cb-469f-a165-70867728950e", url="manuals/coverage.pdf"),
 )
+
+
+@pytest.mark.parametrize("index", ["M[2] = 5", "rows[0]", "x lies in [0, 1]", "match [0-9]", "10 km² of land"])
+def test_an_index_a_range_and_a_unit_are_no_citations(index: str) -> None:
+    assert judged(f"{FIRST}. Here, {index}")[:2] == [NEVER, NEVER]
+
+
+def test_documents_may_be_numbered_from_0() -> None:
+    from_zero = tuple(document._replace(id=str(at)) for at, document in enumerate(DOCUMENTS))
+
+    assert judged(f"{FIRST} [0].", from_zero)[:2] == [0, 0]
 
 
 @pytest.mark.parametrize(

@@ -53,11 +53,36 @@ def flipped(answer: str, context: str) -> float | None:
         ("3万", "30000"),
         ("٢٥", "25"),
         ("5 and 6", "5, 6"),
+        ("27.11.2026", "2026-11-27"),
+        ("27/11/26", "27 November 2026"),
+        ("on 27 de noviembre de 2026", "27.11.2026"),
+        ("27. November 2026", "2026-11-27"),
+        ("5 May 2026", "05/05/2026"),
+        ("14:30", "at 2:30 pm"),
+        ("2 PM", "14:00"),
+        ("1/2 cup", "half a cup"),
+        ("2½ hours", "2.5 hours"),
+        ("75%", "three quarters"),
+        ("two-thirds", "66%"),
+        ("1.5", "one and a half"),
+        ("two dozen", "24"),
+        ("the twenty-first century", "the 21st century"),
+        ("+49 30 901820", "+49 (0)30 90 18 20"),
+        ("4155550199", "(415) 555-0199"),
+        ("12 lakh", "12,00,000"),
+        ("1_000_000", "1e6"),
+        ("3 Mio. Euro", "3,000,000 euros"),
+        ("20 Tage", "zwanzig Tage"),
+        ("14 días", "catorce días"),
+        ("2 недели", "две недели"),
+        ("World War 2", "World War II"),
+        ("1만 원", "10000원"),
+        ("0", "no fees"),
     ],
 )
 def test_a_number_is_the_same_however_it_is_written(answer: str, context: str) -> None:
     assert numbers(answer, context) == 0
-    assert numbers(answer, "no such number, 77777") == 1
+    assert numbers(answer, "another number, 77777") == 1
 
 
 def test_half_of_the_numbers_may_be_missing() -> None:
@@ -69,10 +94,45 @@ def test_a_number_of_the_question_is_given() -> None:
 
 
 @pytest.mark.parametrize(
-    "answer", ["no number", "1. First\n2. Second", "Step 1: open\nStep 2: close", "one of them", ""]
+    "answer",
+    [
+        "no number",
+        "1. First\n2. Second",
+        "Step 1: open\nStep 2: close",
+        "1) first, then 2) second",
+        "1\ufe0f\u20e3 First\n2\ufe0f\u20e3 Second",
+        "① first ② second",
+        "| 1 | first |\n| 2 | second |",
+        "Support is there 24/7.",
+        "See document 1 and source 2.",
+        "one of them",
+        "",
+    ],
 )
 def test_without_a_number_that_claims_something_there_is_nothing_to_compare(answer: str) -> None:
     assert numbers(answer, "3") is None
+
+
+def test_how_many_items_an_answer_lists_it_may_say() -> None:
+    answer = "There are 3 ways:\n1. By mail\n2. By phone\n3. In person"
+
+    assert numbers(answer, "by mail, by phone, in person") == 0
+    assert numbers(answer.replace("3 ways", "4 ways"), "by mail, by phone, in person") == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "context"),
+    [
+        ("28.11.2026", "2026-11-27"),
+        ("3:30 pm", "14:30"),
+        ("3/4 cup", "half a cup"),
+        ("+49 30 901821", "+49 (0)30 90 18 20"),
+        ("between two and three days", "five days"),
+        ("it is due on 10 boxes", "it is due on demand"),
+    ],
+)
+def test_another_number_is_another_number_in_any_of_these_forms(answer: str, context: str) -> None:
+    assert numbers(answer, context)
 
 
 @given(st.integers(0, 10**12))
@@ -100,7 +160,17 @@ def test_a_negation_that_was_dropped_is_seen_less_surely() -> None:
 
 
 @pytest.mark.parametrize(
-    "answer", ["The warranty covers the heating element.", "The power cable isn’t included.", CONTEXT, "The lid."]
+    "answer",
+    [
+        "The warranty covers the heating element.",
+        "The power cable isn’t included.",
+        "Not only does the warranty cover the lid, it also covers the heating element.",
+        "No problem! The warranty covers the lid.",
+        "Don't hesitate: the warranty covers the lid.",
+        "While it does not include the power cable, the heating element is covered.",
+        CONTEXT,
+        "The lid.",
+    ],
 )
 def test_what_is_said_as_the_context_says_it_is_no_flip(answer: str) -> None:
     assert flipped(answer, CONTEXT) == 0
@@ -123,6 +193,20 @@ def test_without_a_word_in_common_no_polarity_is_compared(answer: str) -> None:
         ('They sell "Blue Moon" now.', "A blue moon shone.", 0),
         ("Marie Curie won.", "Nobody won.", 1),
         ("In Köln und Über See.", "Köln", 2 / 3),
+        ("We met José García.", "Jose Garcia was there.", 0),
+        ("Gestern sprach Angela Merkels Anwalt.", "Angela Merkel", 1 / 3),
+        ("Wczoraj widziałem Annę Kowalską.", "Anna Kowalska mieszka w Krakowie", 0),
+        ("Мы встретили Владимира Иванова в Москве.", "Владимир Иванов живёт в городе Москва", 0),
+        ("Мы встретили Петра Сидорова.", "Владимир Иванов живёт в городе Москва", 1),
+        ("The U.S. economy grew.", "The US economy", 0),
+        ("In the UK this applies.", "In the United Kingdom this applies.", 0),
+        ("The EU's budget.", "European Union budget", 0),
+        ("It opens on Monday.", "Hours: Mon to Fri", 0),
+        ("It opens on Sunday.", "Hours: Mon to Fri", 1),
+        ("We are here Mon-Fri.", "Hours: Monday to Friday", 0),
+        ("We open in January.", "From 01/2026", 0),
+        ("It costs EUR 5.", "5 €", 0),
+        ("Ask Maria for it.", "Ask Paul.", 1),
     ],
 )
 def test_names_are_looked_for_in_the_context(answer: str, context: str, expected: float) -> None:
@@ -134,7 +218,7 @@ def test_a_name_of_the_question_is_given() -> None:
 
 
 @pytest.mark.parametrize("answer", ["Paris is nice.", "It is good. So it is.", "保証期間", "I think I may."])
-def test_the_capital_that_begins_a_sentence_makes_no_name(answer: str) -> None:
+def test_a_capital_that_any_word_would_have_makes_no_name(answer: str) -> None:
     assert names(answer, "x") is None
 
 

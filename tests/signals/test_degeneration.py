@@ -59,6 +59,8 @@ def test_the_findings_have_names() -> None:
         "I am sorry, I can not. " * 30,
         "the " * 60,
         "!" * 400,
+        "Sure!" + "-" * 3_000,
+        ("-" * 80 + "\n") * 60,
         "0" * 400,
         "これは犬です。" * 20,
         "สวัสดีครับ" * 20,
@@ -81,6 +83,10 @@ def test_a_loop_is_seen_in_any_script(text: str) -> None:
         "row row row your boat gently down the stream, merrily merrily merrily merrily life is but a dream",
         "a = 1\nb = 2\nc = 3\nfor i in range(10):\n    print(a, b, c, i)\n",
         "请在三十天内退回水壶。请妥善包装，打印标签，然后交给邮局。",
+        f"{'-' * 80}\nHello\n{'=' * 80}",
+        f"# {'-' * 70}\n# Setup\n# {'-' * 70}\nimport os\n",
+        f"| Name | Description |\n|{'-' * 60}|{'-' * 60}|\n| Kettle | Boils water |",
+        "\n".join(f"Chapter {number} {'.' * 50} {number * 7}" for number in range(1, 9)),
     ],
 )
 def test_lists_tables_songs_and_code_are_no_loops(text: str) -> None:

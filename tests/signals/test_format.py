@@ -25,6 +25,9 @@ TOOL_SHAPES = [
     [{"name": "weather", "input_schema": SCHEMA}],
     [json.dumps({"type": "function", "name": "weather", "inputSchema": SCHEMA})],
     {"name": "weather", "parametersJsonSchema": SCHEMA},
+    [{"functionDeclarations": [{"name": "weather", "parametersJsonSchema": SCHEMA}]}],
+    [{"toolSpec": {"name": "weather", "inputSchema": {"json": SCHEMA}}}],
+    [{"type": "web_search"}, {"type": "function", "name": "weather", "parameters": SCHEMA}],
 ]
 
 
@@ -40,6 +43,10 @@ def score(exchange: Exchange) -> float | Abstention:
         (" [1, 2]\n", 0.0),
         ('```json\n{"city": "Paris"}\n```', WRAPPED),
         ('Sure! {"city": "Paris"} Anything else?', WRAPPED),
+        ('<think>as {x}, or [1]</think>{"city": "Paris"}', WRAPPED),
+        ('{"city": "Paris"}\nHope that helps :}', WRAPPED),
+        ('{"city": "Paris"}{"city": "Rome"}', WRAPPED),
+        ("Is it {x}? Or [y]?", BROKEN),
         ("It is Paris.", BROKEN),
         ('{"city": "Paris"', BROKEN),
         ("{'city': 'Paris'}", BROKEN),
@@ -85,6 +92,13 @@ def test_without_definitions_that_can_be_read_only_the_arguments_are_parsed(defi
         "Please output the result as JSON",
         "Return the answer as a JSON array of strings.",
         "Antworte bitte nur als JSON.",
+        "Extract name and price as JSON: Kettle, 20 euros",
+        "Format: json",
+        "The output should be formatted as a JSON instance that conforms to the schema below.",
+        "Please use the following JSON format:",
+        "Rispondi in JSON",
+        "Верни ответ в формате JSON",
+        "以 JSON 返回",
         "JSON形式で答えてください",
     ],
 )
@@ -102,6 +116,12 @@ def test_a_wish_for_json_is_understood(text: str) -> None:
         "How do I parse JSON in Python?",
         "Do not answer in JSON format.",
         "Explain this JSON schema to me",
+        'Is this valid JSON? {"a": 1}',
+        "Write code to generate JSON",
+        "The server should respond with JSON. Write the handler in Go.",
+        "How do I output JSON in bash?",
+        "Should I answer with JSON or XML?",
+        "Summarise this JSON document",
         "The endpoint returned JSON yesterday.",
         "Write a haiku about Jason.",
     ],
@@ -128,6 +148,16 @@ def test_talk_about_json_is_no_wish_for_it(text: str | None) -> None:
             ),
             MISFIT,
         ),
+        *(
+            (Exchange(output='{"town": 1}', response_format=json.dumps(asked)), MISFIT)
+            for asked in (
+                {"format": {"type": "json_schema", "name": "x", "schema": SCHEMA}},
+                {"responseMimeType": "application/json", "responseSchema": SCHEMA},
+                {"response_mime_type": "application/json", "response_schema": SCHEMA},
+            )
+        ),
+        (Exchange(output="Hello", response_format="application/json"), BROKEN),
+        (Exchange(output="Hello", response_format='{"responseMimeType": "text/plain"}'), Abstention.NOT_APPLICABLE),
         (Exchange(output='{"town": 1}', response_format='{"type": "json_object"}'), 0.0),
         (Exchange(output="Hello", response_format='{"type": "text"}'), Abstention.NOT_APPLICABLE),
     ],

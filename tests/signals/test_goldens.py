@@ -1,6 +1,7 @@
 """Stored scores of a fixed set of exchanges: a change of any signal shows here, or it needs a new version.
 
-Write them anew with ``python -m tests.signals.test_goldens`` after a change that is meant, and raise the version.
+Write them anew with ``python -m tests.signals.test_goldens`` after a change that is meant, and raise the version; what
+is as stored, on this machine's kernels, stays as it was.
 """
 
 from __future__ import annotations
@@ -50,18 +51,26 @@ def test_the_scores_are_as_stored(suite: Suite, case: dict[str, Any]) -> None:
 
     assert found.keys() == case["scores"].keys()
     for column, expected in case["scores"].items():
-        if isinstance(expected, str):
-            assert found[column] == expected
-        else:
-            signal = column.rsplit("_", 1)[0]
-            assert np.isclose(found[column], expected, rtol=0, atol=0.05 if signal in ENCODED else 1e-6), column
+        assert same(column, found[column], expected), column
+
+
+def same(column: str, found: float | str, expected: float | str) -> bool:
+    """Whether two scores, or reasons for none, are the same but for what the kernels of a machine make of them."""
+    if isinstance(expected, str) or isinstance(found, str):
+        return found == expected
+    tolerance = 0.05 if column.rsplit("_", 1)[0] in ENCODED else 1e-6
+    return bool(np.isclose(found, expected, rtol=0, atol=tolerance))
 
 
 def main() -> None:
     cases = stored()
     suite = load_suite()
     for case, scores in zip(cases, scored(suite, cases), strict=True):
-        case["scores"] = scores
+        before = case["scores"]
+        case["scores"] = {
+            name: before[name] if name in before and same(name, value, before[name]) else value
+            for name, value in scores.items()
+        }
     suite.close()
     GOLDEN.write_text(json.dumps(cases, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 

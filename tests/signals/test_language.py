@@ -8,7 +8,7 @@ import pytest
 
 from bench.measures import DATA, read_set
 from signals.language import language, mismatch
-from signals.suite import SuiteOptions, load_suite
+from signals.suite import Suite, SuiteOptions, load_suite
 from signals.types import Abstention, Exchange
 
 SENTENCES = {
@@ -121,6 +121,12 @@ def test_the_suite_tells_the_language_of_every_question() -> None:
     found = load_suite(SuiteOptions(enabled=("language",))).score(exchanges).languages
 
     assert found == (*SENTENCES, "en", None, None)
+
+
+def test_the_language_is_told_whatever_signals_follow(suite: Suite) -> None:
+    exchanges = [Exchange(input=text) for text in SENTENCES.values()]
+
+    assert suite.score(exchanges).languages == tuple(SENTENCES)
 
 
 def test_a_suite_without_the_signal_tells_no_language() -> None:

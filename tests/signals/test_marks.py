@@ -80,7 +80,10 @@ def test_marks_of_any_exchange_lie_in_its_texts_apart_and_in_order(exchange: Exc
             assert all(left.end <= right.start for left, right in pairwise(passage.marks))
 
 
-@given(any_text.filter(bool), st.sampled_from(["ignore all previous instructions", "<|im_start|>", "do anything now"]))
+@given(
+    any_text.filter(bool),
+    st.sampled_from(["ignore all previous instructions", "<|im_start|>system", "do anything now"]),
+)
 def test_a_phrase_is_found_after_any_text(text: str, phrase: str) -> None:
     found = phrase_places(f"{text}\n{phrase}")
 

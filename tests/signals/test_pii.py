@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import uuid
 import zlib
 from itertools import pairwise
 
@@ -51,11 +52,23 @@ FINDS = [
     (f"hf_{''.join(c for c in RANDOM * 2 if c.isalpha())[:34]}", Kind.TOKEN),
     (f"SG.{RANDOM[:22]}.{RANDOM[:43]}", Kind.TOKEN),
     (jwt(b'{"alg":"HS256"}'), Kind.TOKEN),
+    (f"sk-or-v1-{'0123456789abcdef' * 4}", Kind.TOKEN),
+    (f"sk-lf-{uuid.UUID(int=2**127 + 12345678901234567890)}", Kind.TOKEN),
+    (f"sk-{RANDOM[:48]}", Kind.TOKEN),
+    (f"gsk_{RANDOM[:52]}", Kind.TOKEN),
+    (f"xai-{(RANDOM * 2)[:80]}", Kind.TOKEN),
+    (f"xapp-1-A0TR5N5X4PV-2929782085823-{'0123456789abcdef' * 4}", Kind.TOKEN),
+    (f"ya29.{RANDOM}", Kind.TOKEN),
+    (f"hvs.{RANDOM}", Kind.TOKEN),
+    (f"dapi{'0123456789abcdef' * 2}", Kind.TOKEN),
+    (f"1234567890:AA{RANDOM[:33]}", Kind.TOKEN),
+    (f"AccountKey={(RANDOM * 2)[:86]}==", Kind.TOKEN),
     ("4111 1111 1111 1111", Kind.CARD),
     ("5555-5555-5555-4444", Kind.CARD),
     ("378282246310005", Kind.CARD),
     ("DE89 3704 0044 0532 0130 00", Kind.BANK_ACCOUNT),
     ("GB29NWBK60161331926819", Kind.BANK_ACCOUNT),
+    ("de89-3704-0044-0532-0130-00", Kind.BANK_ACCOUNT),
     ("536-90-4399", Kind.NATIONAL_ID),
     ("12345678Z", Kind.NATIONAL_ID),
     ("RCCMNL83S18D969H", Kind.NATIONAL_ID),
@@ -64,8 +77,9 @@ FINDS = [
     ("1NEDqZPvTWRaoho48qXuLLsrYomMXPABfD", Kind.WALLET),
     ("+44 20 7946 0958", Kind.PHONE),
     ("(415) 867-5309", Kind.PHONE),
-    ("1-800-222-1222", Kind.PHONE),
     ("ana.lopez+shop@mail.shop.io", Kind.EMAIL),
+    ("josé.müller@münchen.de", Kind.EMAIL),
+    ("ana [at] shop [dot] io", Kind.EMAIL),
     ("8.8.8.8", Kind.IP_ADDRESS),
     ("2606:4700:4700::1111", Kind.IP_ADDRESS),
 ]
@@ -86,6 +100,13 @@ NO_FINDS = [
     "192.168.0.1 and 10.0.0.1 and ::1",
     "version 1.2.3.4.5 of 2024-05-06 10:11:12",
     "ana@example.com",
+    "support@shop.io or noreply@shop.io or your.name@company.com",
+    "git@github.com:acme/shop.git",
+    "Poison Help: 1-800-222-1222",
+    "build v2.10.3.14, see section 3.1.2.4",
+    "api_key=settings.API_KEY_V2",
+    "secret: process.env.SECRET_2",
+    "Authorization: Bearer YOUR_API_KEY_HERE1",
     "user@localhost",
     "order 1234567890123",
     "555-1234",
@@ -125,6 +146,12 @@ def test_look_alikes_are_left_alone(text: str) -> None:
         ("DB_PASSWORD=s3cr3t-Pa55", "DB_PASSWORD=[PASSWORD]"),
         ('"client_secret": "9f8Qz7Lm2"', '"client_secret": "[PASSWORD]"'),
         ("postgres://bob:s3cr3t@db.acme.io/x", "postgres://bob:[PASSWORD]@db.acme.io/x"),
+        ("Mein Passwort ist Sommer2026!", "Mein Passwort ist [PASSWORD]!"),
+        ("Mi contraseña es gato1234", "Mi contraseña es [PASSWORD]"),
+        ("密码：hunter2x", "密码：[PASSWORD]"),
+        (f"Authorization: Bearer {RANDOM[:40]}", "Authorization: Bearer [TOKEN]"),
+        ("Authorization: Basic YW5hOmh1bnRlcjIyIXg=", "Authorization: Basic [TOKEN]"),
+        ("móvil 612 345 678", "móvil [PHONE]"),
         ("PESEL: 44051401359", "PESEL: [NATIONAL_ID]"),
         ("44051401359", "44051401359"),
         ("my BSN is 1112.22.333", "my BSN is [NATIONAL_ID]"),
@@ -137,8 +164,11 @@ def test_what_many_look_like_counts_only_after_a_word_that_names_it(text: str, r
     assert redact(text) == redacted
 
 
+TAGGED = "".join(chr(0xE0000 + ord(character)) for character in "my card is 4111 1111 1111 1111")
+
+
 @pytest.mark.parametrize(
-    "text", ["4111\u200b 1111 1111 1111", "４１１１ 1111 1111 1111", "4111 1111 1111 \u20601111", "аna@shop.io"]
+    "text", ["4111\u200b 1111 1111 1111", "４１１１ 1111 1111 1111", "4111 1111 1111 \u20601111", "аna@shop.io", TAGGED]
 )
 def test_a_disguise_is_seen_through_and_redacted_with_what_it_hides(text: str) -> None:
     (span,) = find(f"a {text} z")

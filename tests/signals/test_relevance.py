@@ -44,6 +44,10 @@ def test_the_question_itself_is_the_most_relevant_answer(suite: Suite) -> None:
         (Exchange(input=QUESTION), Abstention.NO_TEXT),
         (Exchange(output="Pack it and send it back."), Abstention.NOT_APPLICABLE),
         (Exchange(input=QUESTION, output="Yes, of course."), Abstention.NOT_APPLICABLE),
+        *(
+            (Exchange(input=follow_up, output="Pack the kettle well and send it."), Abstention.NOT_APPLICABLE)
+            for follow_up in ("Tell me more about it.", "More?", "Why?", "Thanks!", "What is in this image?", "👍")
+        ),
     ],
 )
 def test_it_abstains_with_the_reason(suite: Suite, exchange: Exchange, reason: Abstention) -> None:

@@ -180,7 +180,9 @@ def test_what_is_not_shed_scores_as_if_nothing_were(suite: Suite) -> None:
 
 
 def test_a_model_of_its_own_is_the_first_to_be_shed(detoxify_suite: Suite) -> None:
-    scores = detoxify_suite.score([Exchange(input="Hello", output="Hello, how may I help?")], np.array([1], np.uint8))
+    scores = detoxify_suite.score(
+        [Exchange(input="Where is my parcel?", output="It left on Monday.")], np.array([1], np.uint8)
+    )
 
     assert detoxify_suite.shed_order[0] == ("toxicity",)
     assert column(scores, "toxicity_output").abstentions.tolist() == [Abstention.SHED]

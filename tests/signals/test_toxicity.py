@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
 from itertools import pairwise
@@ -14,9 +15,11 @@ import bench.quality
 import signals
 from bench.heads.toxicity import threshold_for
 from bench.measures import DATA, auroc, read_set
+from collector.catalog import WARN_AT
 from signals.batch import Batch
 from signals.encoder import Encoder
 from signals.runtime.weights import WeightsError
+from signals.suite import Suite
 from signals.toxicity import HEAD, ToxicityHead, damped
 from signals.types import Exchange, Side
 from signals.worst import worst_parts
@@ -105,6 +108,16 @@ def test_a_disguise_does_not_help(head: ToxicityHead, encoder: Encoder) -> None:
     assert kind < 0.1
 
 
+def test_what_is_no_english_only_in_its_disguise_is_not_halved(head: ToxicityHead, encoder: Encoder) -> None:
+    hidden = base64.b64encode(RUDE.encode()).decode()
+    batch = Batch([Exchange(input=text) for text in (RUDE, hidden, " ".join(RUDE))], None, encoder)
+
+    open_, encoded, spaced = head.score(batch)[0].values.tolist()
+
+    assert encoded == pytest.approx(open_, abs=0.02)
+    assert spaced > WARN_AT
+
+
 def test_what_it_cannot_read_is_no_warning(head: ToxicityHead, encoder: Encoder) -> None:
     lines = (QUALITY / "harmless_languages.tsv").read_text(encoding="utf-8").splitlines()
     batch = Batch([Exchange(output=line.split("\t")[1]) for line in lines], None, encoder)
@@ -120,6 +133,23 @@ def test_another_language_halves_what_the_head_says_and_english_keeps_it() -> No
     found = damped([dutch, RUDE, dutch], np.array([0.8, 0.8, 0.1], dtype=np.float32))
 
     assert found.tolist() == pytest.approx([0.4, 0.8, 0.1])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Wann endet die Garantie?",
+        "Quand arrive ma commande ?",
+        "El perro negro come.",
+        "Slut på lagret",
+        "aGVsbG8gd29ybGQgdGhpcyBpcyBhIHRlc3Q=",
+    ],
+)
+def test_short_texts_that_are_no_english_are_no_warning_either(suite: Suite, text: str) -> None:
+    column = suite.score([Exchange(input=text)]).columns[0]
+
+    assert column.spec.column == "toxicity_input"
+    assert column.values[0] < WARN_AT
 
 
 def test_every_threshold_of_the_card_keeps_its_recall_on_toxic_rows(head: ToxicityHead) -> None:
