@@ -28,11 +28,11 @@ from torch import Tensor
 from signals.runtime.choice import Choice, Trunk, build
 from signals.runtime.device import DTYPES, choose_dtype
 from signals.runtime.openvino import available
+from signals.runtime.runner import CPU_PACK_TOKENS_MAX as ROWS
 from signals.runtime.tokens import joined
 from signals.runtime.weights import encoder_directory
 
 SHAPES = ((384, 1152), (384, 1536), (1536, 384), (768, 2304), (768, 768), (768, 3072), (3072, 768))
-ROWS = 1_024  # tokens of a pack on a CPU
 CPU = torch.device("cpu")
 
 
