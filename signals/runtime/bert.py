@@ -106,9 +106,10 @@ class PackedBert:
             return last[layout.starts[:-1].long()]
 
     def inputs(self, ids: Ids, lengths: Lengths, spare: int = 0) -> tuple[Tensor, Tensor]:
-        """Token ids and their positions on the device, and after them so many of any token that no window has."""
-        places = positions(ids, lengths, self._pad)
-        told, placed = (staged(np.pad(each, (0, spare)), self.device) for each in (ids, places))
+        """Token ids and their positions on the device, and after them so many of no window."""
+        rows = np.zeros((2, len(ids) + spare), dtype=np.int64)
+        rows[:, : len(ids)] = ids, positions(ids, lengths, self._pad)
+        told, placed = staged(rows, self.device)
         return told, placed
 
     def _laid(self, ids: Ids, lengths: Lengths) -> tuple[Tensor, Tensor, Layout]:
