@@ -1,10 +1,11 @@
 """What share of the machine's limit the models reach on one core: python -m bench.limit
 
 The limit is the best rate of a product of bfloat16 (or, on a CPU without it, float32) matrices of the models' own
-shapes, in oneDNN's blocked order, measured in the same process before each model and after the last. Work is counted
-from the shapes: two operations a weight and token in the linear layers, and four a pair of tokens and hidden unit in
-attention. CPU time of one thread. BERT base, the architecture of Detoxify's models, has random weights, which cost the
-same. Every backend that is installed takes its turn on the same packs, round by round.
+shapes and the tokens of a full pack, in oneDNN's blocked order, measured in the same process before each model and
+after the last. Work is counted from the shapes: two operations a weight and token in the linear layers, and four a pair
+of tokens and hidden unit in attention. CPU time of one thread. BERT base, the architecture of Detoxify's models, has
+random weights, which cost the same. Every backend that is installed takes its turn on the same packs, round by round,
+after a first in which what it compiles for a size of pack is made.
 
 With ONEDNN_MAX_CPU_ISA=AVX512_CORE_BF16 in the environment both libraries do without AMX: a core then multiplies some
 ten times slower, and the share tells what everything but the product costs on such a machine.
@@ -28,11 +29,12 @@ from torch import Tensor
 from signals.runtime.choice import Choice, Trunk, build
 from signals.runtime.device import DTYPES, choose_dtype
 from signals.runtime.openvino import available
+from signals.runtime.runner import CPU_PACK_TOKENS_MAX
 from signals.runtime.tokens import joined
 from signals.runtime.weights import encoder_directory
 
 SHAPES = ((384, 1152), (384, 1536), (1536, 384), (768, 2304), (768, 768), (768, 3072), (3072, 768))
-ROWS = 1_024  # tokens of a pack on a CPU
+ROWS = CPU_PACK_TOKENS_MAX
 CPU = torch.device("cpu")
 
 

@@ -61,7 +61,7 @@ class SuiteOptions:
     detoxify: Path | None = None  # a folder made by `assay import-detoxify`; replaces the light toxicity head
     nli: Path | None = None  # a folder with a model of entailment or of unsupported spans; see signals.groundedness.nli
     cascade: CascadeOptions | None = None  # the head clears what it can, the Detoxify model reads the rest
-    pack_tokens_max: int = 0  # tokens of one forward pass; 0: 1,024 on a CPU, 32,768 on a GPU
+    pack_tokens_max: int = 0  # tokens of one forward pass; 0: 2,048 on a CPU, 32,768 on a GPU
     cache_bytes_max: int = 64 << 20  # of vectors of texts seen before
 
 

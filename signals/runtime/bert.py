@@ -1,12 +1,13 @@
-"""A BERT-shaped encoder over packed windows: every token row is real, no row is padding.
+"""A BERT-shaped encoder over packed windows: no window is padded.
 
 The windows of a pack lie end to end in one matrix of token rows, so that every linear layer is one product. Only
-attention looks at windows: those of equal length, which the packer lays side by side, share one call.
+attention looks at windows: those of equal length, which the packer lays side by side, share one call. On a CPU a few
+rows of no window follow the last, so that packs have few sizes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 
 import numpy as np
@@ -14,42 +15,11 @@ import torch
 import torch.nn.functional as nn
 from torch import Tensor
 
+from signals.runtime.attention import Attention, attend_in_runs, attend_varlen
 from signals.runtime.graphs import Graphs
 from signals.runtime.layout import Layout, positions, staged
 from signals.runtime.linear import linears
 from signals.runtime.tokens import Ids, Lengths
-
-Attention = Callable[[Tensor, Tensor, Tensor, Layout], Tensor]
-
-
-def attend_in_runs(query: Tensor, key: Tensor, value: Tensor, layout: Layout) -> Tensor:
-    """Attention inside each window, (rows, heads, width) each; one call per run of equal lengths, on any device."""
-    mixed, row = [], 0
-    for count, length in layout.runs:
-        rows = slice(row, row + count * length)
-        q, k, v = (part[rows].view(count, length, *part.shape[1:]).transpose(1, 2) for part in (query, key, value))
-        mixed.append(nn.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(0, 1))
-        row = rows.stop
-    if row < layout.rows:
-        mixed.append(query.new_zeros(layout.rows - row, *query.shape[1:]))
-    return mixed[0] if len(mixed) == 1 else torch.cat(mixed)
-
-
-def attend_varlen(query: Tensor, key: Tensor, value: Tensor, layout: Layout) -> Tensor:
-    """The same in one fused kernel; CUDA with half precision only."""
-    from torch.nn.attention.varlen import varlen_attn  # noqa: PLC0415 - torch 2.10 and later
-
-    out = varlen_attn(
-        query.contiguous(),
-        key.contiguous(),
-        value.contiguous(),
-        layout.starts,
-        layout.starts,
-        layout.length_max,
-        layout.length_max,
-    )
-    assert isinstance(out, Tensor)  # noqa: S101 - a pair only where the softmax sums are asked for
-    return out
 
 
 def means_in_runs(hidden: Tensor, layout: Layout) -> Tensor:
@@ -90,7 +60,7 @@ class PackedBert:
         self._epsilon = epsilon
         self._pad = pad
         self._attend: Attention = attend_in_runs
-        self._means = means_in_runs
+        self._means, self._layout = means_in_runs, Layout.roomy
         self._master = {name: tensor.to(dtype) for name, tensor in folded(weights).items()}
         self._weights = self._master
         self.words, self._places = len(self._master["words"]), len(self._master["positions"])
@@ -102,13 +72,15 @@ class PackedBert:
     def to(self, device: torch.device) -> None:
         """Work on ``device`` from now on; the CPU keeps a copy, so this also recovers from a lost GPU."""
         weights = {name: tensor.to(device) for name, tensor in self._master.items()}
-        self.graphs, self._attend, self._means = None, attend_in_runs, means_in_runs
+        if device.type == "cpu":  # the same numbers; where the format of the rows differs, a CPU's norm is faster
+            weights |= {name: tensor.float() for name, tensor in weights.items() if ".norm." in name}
+        self.graphs, self._attend, self._means, self._layout = None, attend_in_runs, means_in_runs, Layout.roomy
         self._weights, self._linear = weights, linears(weights, device)
         self.device = device  # last: who sees the new device finds everything on it
         if device.type == "cuda":
             self._means = means_of_segments
             if self._varlen_agrees():
-                self._attend = attend_varlen
+                self._attend, self._layout = attend_varlen, Layout.of
                 self.graphs = Graphs(self, length_max=self._places)
 
     def encode(self, ids: Ids, lengths: Lengths) -> Tensor:
@@ -119,24 +91,30 @@ class PackedBert:
     def plain(self, ids: Ids, lengths: Lengths) -> Tensor:
         """What ``encode`` gives, kernel by kernel."""
         with torch.inference_mode():
-            return self.pooled(*self.inputs(ids, lengths), Layout.of(lengths, self.device))
+            return self.pooled(*self._laid(ids, lengths))
 
     def states(self, ids: Ids, lengths: Lengths, layer: int) -> Tensor:
         """The hidden states of every token of the windows, end to end, after ``layer``: (tokens, hidden), float32."""
         with torch.inference_mode():
-            rows = self._rows(*self.inputs(ids, lengths), Layout.of(lengths, self.device))
-            return next(islice(rows, layer, None)).float()
+            return next(islice(self._rows(*self._laid(ids, lengths)), layer, None))[: len(ids)].float()
 
     def first_tokens(self, ids: Ids, lengths: Lengths) -> Tensor:
         """The last layer's hidden state of each window's first token: (windows, hidden), in the model's format."""
         with torch.inference_mode():
-            layout = Layout.of(lengths, self.device)
-            *_, last = self._rows(*self.inputs(ids, lengths), layout)
+            told, places, layout = self._laid(ids, lengths)
+            *_, last = self._rows(told, places, layout)
             return last[layout.starts[:-1].long()]
 
-    def inputs(self, ids: Ids, lengths: Lengths) -> tuple[Tensor, Tensor]:
-        """Token ids and their positions on the device."""
-        return staged(ids, self.device), staged(positions(ids, lengths, self._pad), self.device)
+    def inputs(self, ids: Ids, lengths: Lengths, spare: int = 0) -> tuple[Tensor, Tensor]:
+        """Token ids and their positions on the device, and after them so many of no window."""
+        rows = np.zeros((2, len(ids) + spare), dtype=np.int64)
+        rows[:, : len(ids)] = ids, positions(ids, lengths, self._pad)
+        told, placed = staged(rows, self.device)
+        return told, placed
+
+    def _laid(self, ids: Ids, lengths: Lengths) -> tuple[Tensor, Tensor, Layout]:
+        layout = self._layout(lengths, self.device)
+        return *self.inputs(ids, lengths, layout.rows - len(ids)), layout
 
     def pooled(self, ids: Tensor, places: Tensor, layout: Layout) -> Tensor:
         """What ``encode`` gives, from what lies on the device; the same kernels for every pack of one frame."""
@@ -145,7 +123,9 @@ class PackedBert:
 
     def _rows(self, ids: Tensor, places: Tensor, layout: Layout) -> Iterator[Tensor]:
         """Token rows after the embeddings and after each layer."""
-        hidden = self._norm(self._weights["words"][ids] + self._weights["positions"][places], "embeddings")
+        hidden = self._norm(
+            nn.embedding(ids, self._weights["words"]) + nn.embedding(places, self._weights["positions"]), "embeddings"
+        )
         yield hidden
         for layer in range(self._layers):
             hidden = self._layer(hidden, f"{layer}", layout)
@@ -155,7 +135,7 @@ class PackedBert:
         rows, width = hidden.shape
         linear = self._linear
         qkv = linear[f"{name}.qkv"].plain(hidden).view(rows, 3, self._heads, width // self._heads)
-        mixed = self._attend(qkv[:, 0], qkv[:, 1], qkv[:, 2], layout).reshape(rows, width)
+        mixed = self._attend(qkv, layout).reshape(rows, width)
         hidden = self._norm(linear[f"{name}.out"].plus(mixed, hidden), f"{name}.attention")
         grown = linear[f"{name}.up"].gelu(hidden)
         return self._norm(linear[f"{name}.down"].plus(grown, hidden), f"{name}.output")
@@ -168,15 +148,16 @@ class PackedBert:
         """Whether the fused kernel exists here and says what plain attention says, on a small pack."""
         if self.dtype == torch.float32:
             return False
-        layout = Layout.of(np.array([5, 5, 37, 256]), self.device)
+        layout = Layout.roomy(np.array([5, 5, 37, 256]), self.device)
         width = int(self._master["words"].shape[1]) // self._heads
-        shape = (3, int(layout.starts[-1]), self._heads, width)
-        rows = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(self.device, self.dtype)
+        shape = (layout.rows, 3, self._heads, width)
+        qkv = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(self.device, self.dtype)
+        tokens = int(layout.starts[-1])
         try:
-            fused = attend_varlen(rows[0], rows[1], rows[2], layout)
+            fused = attend_varlen(qkv, layout)
         except (ImportError, NotImplementedError, RuntimeError):
             return False
-        return torch.allclose(fused, attend_in_runs(rows[0], rows[1], rows[2], layout), atol=3e-2)
+        return torch.allclose(fused[:tokens], attend_in_runs(qkv, layout)[:tokens], atol=3e-2)
 
 
 def folded(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

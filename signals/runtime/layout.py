@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from itertools import groupby
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +13,12 @@ import torch
 from torch import Tensor
 
 from signals.runtime.tokens import Ids, Lengths
+
+LENGTH_STEP = 16  # a CPU's vectors hold so many float32; what is cut to them has no rest
+ROWS_STEPS = ((512, 16), (1_024, 32), (sys.maxsize, 64))
+"""Packs of up to so many rows are padded to a multiple of so many."""
+
+N = TypeVar("N", int, Lengths)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +39,12 @@ class Layout:
         return cls.padded(lengths, device, rows=int(lengths.sum()), windows=len(lengths), length_max=int(lengths.max()))
 
     @classmethod
+    def roomy(cls, lengths: Lengths, device: torch.device) -> Layout:
+        """The same in one of few sizes, with rows beyond the last window up to the next multiple of its length."""
+        reach = int((np.cumsum(lengths) - lengths + rounded(lengths)).max())
+        return cls.padded(lengths, device, rows=framed(reach), windows=len(lengths), length_max=int(lengths.max()))
+
+    @classmethod
     def padded(cls, lengths: Lengths, device: torch.device, *, rows: int, windows: int, length_max: int) -> Layout:
         """The same in a frame of ``rows`` token rows and ``windows`` windows, neither less than what there is."""
         parts = np.zeros(windows + 1, dtype=np.int64)
@@ -45,6 +59,18 @@ class Layout:
             length_max=length_max,
             rows=rows,
         )
+
+
+def rounded(lengths: N) -> N:
+    """Up to multiples of LENGTH_STEP."""
+    return -(-lengths // LENGTH_STEP) * LENGTH_STEP
+
+
+def framed(rows: int) -> int:
+    """Up to a size that many packs share: oneDNN compiles each product anew for a new number of rows, and with AMX that
+    takes as long as the product a few times over."""
+    step = next(step for most, step in ROWS_STEPS if rows <= most)
+    return -(-rows // step) * step
 
 
 def positions(ids: Ids, lengths: Lengths, pad: int | None) -> Ids:

@@ -1,8 +1,8 @@
 """The same encoder through OpenVINO, on a CPU: a graph made of the weights in memory, compiled when it is first asked.
 
 A graph takes windows of one length, so a pack goes in groups of neighbours, and what a window lacks is masked. Lengths
-are rounded up to LENGTH_STEP, so that a process meets few shapes, and a window joins a group while its rounded length
-is at least LIKE_MIN of the longest. Each stream is a thread's own.
+are rounded up, so that a process meets few shapes, and a window joins a group while its rounded length is at least
+LIKE_MIN of the longest. Each stream is a thread's own.
 """
 
 from __future__ import annotations
@@ -18,12 +18,11 @@ import torch
 from torch import Tensor
 
 from signals.runtime.bert import folded
-from signals.runtime.layout import positions
+from signals.runtime.layout import positions, rounded
 from signals.runtime.tokens import Ids, Lengths
 from signals.runtime.weights import WeightsError
 
 LIKE_MIN = 3 / 4  # a call of its own costs more than the padding
-LENGTH_STEP = 16
 MEANS, FIRST = -1, -2  # what a graph gives; 0 and above: the states after that layer
 
 
@@ -156,11 +155,6 @@ class OpenvinoBert:
         else:
             result = after[output]
         return openvino.Model([op.result(result)], [ids, places, real])
-
-
-def rounded(lengths: Lengths) -> Lengths:
-    """The lengths that a graph is given."""
-    return -(-lengths // LENGTH_STEP) * LENGTH_STEP
 
 
 def groups(lengths: Lengths) -> Iterator[slice]:

@@ -15,8 +15,8 @@ from safetensors.torch import load_file
 
 from signals.encoder import TAPS
 from signals.runtime.bert import PackedBert, means_in_runs, means_of_segments
-from signals.runtime.layout import Layout, positions
-from signals.runtime.openvino import LIKE_MIN, OpenvinoBert, groups, rounded
+from signals.runtime.layout import Layout, positions, rounded
+from signals.runtime.openvino import LIKE_MIN, OpenvinoBert, groups
 from signals.runtime.runner import Runner
 from signals.runtime.tokens import Ids, Windower, joined
 from signals.runtime.weights import encoder_directory

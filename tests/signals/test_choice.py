@@ -14,7 +14,7 @@ from torch import Tensor
 
 from signals.encoder import Encoder
 from signals.runtime import choice
-from signals.runtime.choice import MARGIN, Choice, Chosen, candidates, choose, compare, fastest
+from signals.runtime.choice import HOPELESS, MARGIN, ROUNDS, Choice, Chosen, candidates, choose, compare, fastest
 from signals.runtime.device import cpu_multiplies_bf16
 from signals.runtime.tokens import Ids, Lengths
 from signals.runtime.weights import WeightsError
@@ -50,7 +50,18 @@ def times(**models: tuple[Sequence[float], float]) -> dict[Choice, float]:
 
 
 def test_each_is_told_by_its_least_turn_after_one_that_is_not_timed() -> None:
-    assert times(half=([9, 3, 2, 4], 0), other=([0, 1, 5, 5], 0)) == {HALF: 2, OTHER: 1}
+    assert times(half=([9, 3, 2, 4], 0), other=([0, 1.5, 5, 5], 0)) == {HALF: 2, OTHER: 1.5}
+
+
+def test_one_that_is_hopeless_has_a_single_turn() -> None:
+    assert times(half=([9, 2, 2, 2], 0), other=([0, 2 * HOPELESS + 1], 0)) == {HALF: 2, OTHER: 2 * HOPELESS + 1}
+
+
+def test_the_exact_one_is_not_asked_twice_for_its_rows() -> None:
+    clock = [0.0]
+    exact = Timed(clock, [9, *[1] * ROUNDS])
+
+    assert compare({EXACT: exact}, exact, PACKS, clock=lambda: clock[0]) == {EXACT: 1}
 
 
 def test_one_that_is_not_exact_has_no_time() -> None:

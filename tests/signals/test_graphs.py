@@ -26,13 +26,13 @@ CPU = torch.device("cpu")
 LENGTH_MAX = 64
 
 
-def attend_by_starts(query: Tensor, key: Tensor, value: Tensor, layout: Layout) -> Tensor:
+def attend_by_starts(qkv: Tensor, layout: Layout) -> Tensor:
     """Attention inside each window, by starts alone; rows of no window hold no number, as a kernel would leave them."""
-    out = torch.full_like(query, float("nan"))
+    out = torch.full_like(qkv[:, 0], float("nan"))
     starts = layout.starts.tolist()
     for start, end in pairwise(starts):
         if end > start:
-            q, k, v = (part[start:end].transpose(0, 1) for part in (query, key, value))
+            q, k, v = qkv[start:end].permute(1, 2, 0, 3)
             out[start:end] = torch.nn.functional.scaled_dot_product_attention(q, k, v).transpose(0, 1)
     return out
 
