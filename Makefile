@@ -4,7 +4,7 @@
 VENV ?= .venv
 BIN := $(VENV)/bin
 SCRIPTS := tools/install-servers
-TOGETHER := -n 2 --dist loadfile
+TOGETHER := -n 2 --dist loadfile --no-loadscope-reorder
 BENCHES := $(filter-out __init__ gpu,$(basename $(notdir $(wildcard bench/*.py))))
 
 .DEFAULT_GOAL := help

@@ -37,6 +37,7 @@ SERVER_OF_FIXTURE = {
     "s3_server": "s3",
     "chromium": "chromium",
 }
+LONGEST = ("faults", "test_kill.py")
 SKIPPED = "skipped although servers are required"  # the property of a report that says so, whichever process ran it
 
 hypothesis.settings.register_profile(
@@ -75,6 +76,11 @@ class RequiredServers:
 def pytest_configure(config: pytest.Config) -> None:
     if REQUIRED:
         config.pluginmanager.register(RequiredServers())
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest file begins first, so that no worker waits for it alone at the end (with --no-loadscope-reorder)."""
+    items.sort(key=lambda item: item.path.parts[-2:] != LONGEST)
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
