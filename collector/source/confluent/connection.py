@@ -92,7 +92,7 @@ def explain(error: Any, config: KafkaConfig) -> str:
     detail = error.str() or error.name()
     if "certificate verify failed" in detail:
         return problems.certificate_refused(config, detail.partition("error:")[2].partition(": ")[0] or detail)
-    if error.code() == KafkaError._SSL or "SSL handshake failed" in detail:
+    if error.code() == KafkaError._SSL or any(words in detail for words in ("SSL handshake failed", "SSL_HANDSHAKE")):
         return problems.handshake_failed(config, detail)
     if error.code() == KafkaError._UNSUPPORTED_FEATURE or ("mechanism" in detail and "not supported" in detail.lower()):
         return problems.mechanism_refused(config)
