@@ -229,12 +229,12 @@ class Evidence(Protocol):
         """What can be asked for: ``service``, ``model``, ``signal`` (as ``signal side``)."""
         ...
 
-    def overview(self, end: datetime) -> tuple[Cell, ...]:
-        """Every service and signal over the hour before ``end``, the worst first."""
+    def overview(self, end: datetime, service: str = "") -> tuple[Cell, ...]:
+        """Every signal of every service, or of one, over the hour before ``end``, the worst first."""
         ...
 
-    def coverage(self, end: datetime) -> tuple[Coverage, ...]:
-        """Every service over the hour before ``end``, whose texts are judged least first."""
+    def coverage(self, end: datetime, service: str = "") -> tuple[Coverage, ...]:
+        """Every service, or one, over the hour before ``end``, whose texts are judged least first."""
         ...
 
     def report(self, question: Question) -> Report: ...

@@ -13,8 +13,8 @@ SERVICES_MAX = 200
 _HOUR = timedelta(hours=1)
 
 
-def coverage(store: Store, end: datetime) -> tuple[Coverage, ...]:
-    """Of the hour before ``end`` (UTC, naive) and the one before it; the least first."""
+def coverage(store: Store, end: datetime, service: str = "") -> tuple[Coverage, ...]:
+    """Of the hour before ``end`` (UTC, naive) and the one before it, of every service or of one; the least first."""
     start, before = end - _HOUR, end - 2 * _HOUR
     missed = " + ".join(f"unscored_{reason}" for reason in MISSED)
     now = f"window_start >= TIMESTAMP '{start.isoformat(sep=' ')}'"
@@ -27,9 +27,10 @@ def coverage(store: Store, end: datetime) -> tuple[Coverage, ...]:
         FROM data.minute_scores
         WHERE window_start >= TIMESTAMP '{before.isoformat(sep=" ")}'
           AND window_start < TIMESTAMP '{end.isoformat(sep=" ")}'
+          AND (service = $1 OR $1 = '')
         GROUP BY service ORDER BY scored / nullif(scored + missed, 0) NULLS LAST, service LIMIT {SERVICES_MAX}"""  # noqa: S608 - names and times are ours
     with store.database.look() as connection:
         return tuple(
-            Coverage(service=service, scored=n, missed=left_out, scored_before=n_before, missed_before=left_out_before)
-            for service, n, left_out, n_before, left_out_before in rows_of(connection, query)
+            Coverage(service=name, scored=n, missed=left_out, scored_before=n_before, missed_before=left_out_before)
+            for name, n, left_out, n_before, left_out_before in rows_of(connection, query, [service])
         )

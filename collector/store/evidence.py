@@ -55,25 +55,25 @@ class Findings:
             signals = rows_of(connection, "SELECT DISTINCT signal || ' ' || side FROM data.suites ORDER BY 1")
         return {**traffic, "signal": tuple(row[0] for row in signals)}
 
-    def overview(self, end: datetime) -> tuple[Cell, ...]:
+    def overview(self, end: datetime, service: str = "") -> tuple[Cell, ...]:
         start = end - _OVERVIEW
         before = start - _OVERVIEW
         step = int(_OVERVIEW.total_seconds()) // _OVERVIEW_POINTS
         query = f"""
             SELECT service, signal, side, floor(epoch(window_start - {at(start)}) / {step})::INTEGER AS step,
                    sum(n)::BIGINT, sum(exceed_critical)::BIGINT
-            FROM data.minute_scores WHERE {between(before, end)}
+            FROM data.minute_scores WHERE {between(before, end)} AND (service = $1 OR $1 = '')
             GROUP BY ALL ORDER BY ALL"""  # noqa: S608 - times are ours
         cells: dict[tuple[str, str, str], dict[int, tuple[int, int]]] = {}
         with self._store.database.look() as connection:
-            for service, signal, side, place, scored, bad in rows_of(connection, query):
-                cells.setdefault((service, signal, side), {})[place] = (scored, bad)
+            for name, signal, side, place, scored, bad in rows_of(connection, query, [service]):
+                cells.setdefault((name, signal, side), {})[place] = (scored, bad)
         found = [_cell(key, steps) for key, steps in cells.items()]
         found.sort(key=lambda cell: (-(cell.share or 0), -cell.scored, cell.service, cell.signal, cell.side))
         return tuple(found[:CELLS_MAX])
 
-    def coverage(self, end: datetime) -> tuple[Coverage, ...]:
-        return coverage(self._store, end)
+    def coverage(self, end: datetime, service: str = "") -> tuple[Coverage, ...]:
+        return coverage(self._store, end, service)
 
     def report(self, question: Question) -> Report:
         base, critical = self._store.files.base, self._store.thresholds.critical

@@ -67,17 +67,17 @@ class Made:
     def latest(self) -> datetime | None:
         return None if self.empty else NOW
 
-    def overview(self, end: datetime) -> tuple[Cell, ...]:
+    def overview(self, end: datetime, service: str = "") -> tuple[Cell, ...]:
         cell = Cell(
             service=self.name, signal="toxicity", side="output", scored=100, bad=20, scored_before=100, bad_before=0,
             course=(0.0, None, 0.2, 0.3),
         )  # fmt: skip
-        return () if self.empty else (cell,)
+        return () if self.empty or service not in ("", self.name) else (cell,)
 
-    def coverage(self, end: datetime) -> tuple[Coverage, ...]:
+    def coverage(self, end: datetime, service: str = "") -> tuple[Coverage, ...]:
         seen = Coverage(service="seen", scored=99, missed=1, scored_before=99, missed_before=1)
         blind = Coverage(service=self.name, scored=30, missed=70, scored_before=95, missed_before=5)
-        return () if self.empty else (blind, seen)
+        return () if self.empty else tuple(each for each in (blind, seen) if service in ("", each.service))
 
     def report(self, question: Question) -> Report:
         self.asked.append(question)

@@ -205,6 +205,15 @@ def test_the_overview_has_every_service_and_signal(findings: Findings, rows: lis
     assert [cell.share or 0 for cell in cells] == sorted((cell.share or 0 for cell in cells), reverse=True)
 
 
+def test_the_overview_of_one_service_is_of_all_its_signals_and_of_nobody_else(findings: Findings) -> None:
+    of_desk = [cell for cell in findings.overview(END) if cell.service == "desk"]
+    coverage = {each.service: each for each in findings.coverage(END)}
+
+    assert list(findings.overview(END, "desk")) == of_desk != []
+    assert findings.coverage(END, "desk") == (coverage["desk"],)
+    assert findings.overview(END, "x' OR '1'='1") == ()
+
+
 def test_coverage_counts_what_was_judged_and_what_was_missed_of_every_service(
     findings: Findings, rows: list[dict[str, Any]]
 ) -> None:

@@ -141,8 +141,7 @@ class _Pages:
 
     def _overview(self, evidence: Evidence, now: datetime, shared: dict[str, Any]) -> Response:
         question = shared["asked"].question
-        of_service = question.service
-        cells = [cell for cell in evidence.overview(now) if of_service in ("", cell.service)]
+        cells = evidence.overview(now, question.service)
         highest = max((share for cell in cells for share in cell.course if share is not None), default=0.0)
         return _page(
             "overview.html",
@@ -151,7 +150,7 @@ class _Pages:
             told=self._told(),
             now=now,
             drift=evidence.drift(question).alarms,
-            coverage=[each for each in evidence.coverage(now) if of_service in ("", each.service)],
+            coverage=evidence.coverage(now, question.service),
             latest=evidence.latest(),
             **shared,
         )
