@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kafka import KafkaAdminClient
+from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka.admin import NewTopic
 from kafka.errors import KafkaError
 
@@ -129,6 +129,18 @@ class KafkaBroker(Server):
                     raise ServerError(f"topic {name} did not get its leaders:\n{self.process.log_tail()}")
                 time.sleep(0.02)
         return name
+
+    def records(self, topic: str, count: int, *, partition: int = 0) -> list[Any]:
+        """The first ``count`` of a partition; fewer where they do not come within twenty seconds."""
+        consumer = KafkaConsumer(bootstrap_servers=self.bootstrap, auto_offset_reset="earliest")
+        with contextlib.closing(consumer):
+            consumer.assign([TopicPartition(topic, partition)])
+            found: list[Any] = []
+            for _ in range(100):
+                found += [record for records in consumer.poll(200).values() for record in records]
+                if len(found) >= count:
+                    break
+        return found
 
     def delete_topic(self, name: str) -> None:
         """Delete a topic and its records."""

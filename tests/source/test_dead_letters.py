@@ -8,7 +8,6 @@ import logging
 from pathlib import Path
 
 import pytest
-from kafka import KafkaConsumer
 
 from collector.config import KafkaConfig
 from collector.records import Kind, Partition, RawRecord, Rejected, RejectReason
@@ -142,7 +141,7 @@ class TestTopic:
 
         letters.send([letter(), letter(8, value=None, key=None)])
 
-        first, second = _read(kafka_broker, topic, 2)
+        first, second = kafka_broker.records(topic, 2)
         assert (first.key, first.value, first.timestamp) == (b"k", b"\x00bad", 1_700_000_000_500)
         assert first.headers == headers(letter())
         assert dict(second.headers)["__connect.errors.offset"] == b"8"
@@ -158,7 +157,10 @@ class TestTopic:
 
         letters.send([letter(1), letter(2, value=b"L" * 50_000), letter(3)])
 
-        assert [dict(each.headers)["__connect.errors.offset"] for each in _read(kafka_broker, topic, 2)] == [b"1", b"3"]
+        assert [dict(each.headers)["__connect.errors.offset"] for each in kafka_broker.records(topic, 2)] == [
+            b"1",
+            b"3",
+        ]
         assert [line["offset"] for line in lines(files)] == [2]
         assert letters.refused == 1
         letters.close()
@@ -170,14 +172,3 @@ class TestTopic:
 
         assert [line["offset"] for line in lines(files)] == [1]
         letters.close()
-
-
-def _read(broker: KafkaBroker, topic: str, count: int) -> list[object]:
-    consumer = KafkaConsumer(topic, bootstrap_servers=broker.bootstrap, auto_offset_reset="earliest")
-    found: list[object] = []
-    for _ in range(100):
-        found += [record for records in consumer.poll(200).values() for record in records]
-        if len(found) >= count:
-            break
-    consumer.close()
-    return found

@@ -8,7 +8,7 @@ import uuid
 from pathlib import Path
 
 import pytest
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaProducer
 
 from collector.cli import main
 from collector.config import KafkaConfig
@@ -191,7 +191,7 @@ class TestTopic:
     ) -> None:
         status, told = asked(capsys, "--config", config, "--again")
 
-        sent = _records(kafka_broker, TopicPartition(spans, 1), 3)
+        sent = kafka_broker.records(spans, 3, partition=1)
         assert status == 0
         assert told[-1] == "3 records sent again, 1 left out; asked once more, they are sent once more"
         assert [(record.key, record.value) for record in sent] == [
@@ -218,15 +218,3 @@ class TestTopic:
         assert f"{spans}/7: the record of offset 8: no such partition" in said[-1]
         assert "topic letterbox_gone is not there" in gone[-1]
         assert gone[0].startswith("2 letters, ")
-
-
-def _records(broker: KafkaBroker, place: TopicPartition, count: int) -> list[object]:
-    consumer = KafkaConsumer(bootstrap_servers=broker.bootstrap, auto_offset_reset="earliest")
-    consumer.assign([place])
-    found: list[object] = []
-    for _ in range(100):
-        found += [record for records in consumer.poll(200).values() for record in records]
-        if len(found) >= count:
-            break
-    consumer.close()
-    return found

@@ -14,7 +14,7 @@ from collector.records import Partition
 from collector.source import SourceError
 from collector.source.deadletters import CONNECTOR
 from collector.source.kafka.connection import connect
-from collector.source.kafka.letters import SEND_SECONDS, make_producer
+from collector.source.kafka.producer import SEND_SECONDS, Producer
 from collector.source.letterbox import Letter
 
 SILENT_SECONDS_MAX = 30.0  # without a record before the end of a partition: its leader is away
@@ -91,13 +91,9 @@ class KafkaResender:
     """Resender through one producer; a record gets the time at which it is sent, as whatever else the log holds."""
 
     def __init__(self, config: KafkaConfig, environ: Mapping[str, str] = os.environ) -> None:
-        self._config = config
-        self._environ = environ
-        self._producer: Any = None
+        self._producer = Producer(config, environ)
 
     def send(self, letter: Letter) -> None:
-        if self._producer is None:
-            self._producer = connect(make_producer, self._config, self._environ)
         topic, number = letter.partition
         try:
             self._producer.send(topic, key=letter.key, value=letter.value, partition=number).get(timeout=SEND_SECONDS)
@@ -106,9 +102,7 @@ class KafkaResender:
             raise SourceError(f"{letter.partition}: the record of offset {letter.offset}: {why}") from None
 
     def close(self) -> None:
-        producer, self._producer = self._producer, None
-        if producer is not None:
-            producer.close(timeout=SEND_SECONDS)
+        self._producer.close()
 
 
 def _make_consumer(shared: dict[str, Any]) -> Any:

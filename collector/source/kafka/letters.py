@@ -7,18 +7,16 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kafka import KafkaAdminClient, KafkaProducer, errors
+from kafka import KafkaAdminClient, errors
 
 from collector.config import KafkaConfig
 from collector.records import Rejected
 from collector.source import DeadLetters, SourceError
 from collector.source.deadletters import headers
 from collector.source.kafka.connection import connect
+from collector.source.kafka.producer import SEND_SECONDS, Producer
 
 log = logging.getLogger(__name__)
-
-SEND_SECONDS = 30.0
-REQUEST_BYTES_MAX = 64 << 20  # the broker's own limit decides, not the client's
 
 # the topic will not take these however often they are sent
 HOPELESS = (
@@ -47,24 +45,20 @@ class KafkaLetters:
         self._topic = topic
         self._fallback = fallback
         self._environ = environ
-        self._producer: Any = None
+        self._producer = Producer(config, environ)
         self._known = False
 
     def send(self, rejected: Sequence[Rejected]) -> None:
         if not self._there():
             self._keep(rejected)
             return
-        if self._producer is None:
-            self._producer = connect(make_producer, self._config, self._environ)
         waiting = [(letter, self._hand_over(letter)) for letter in rejected]
         refused = [letter for letter, future in waiting if not self._safe(future)]
         if refused:
             self._keep(refused)
 
     def close(self) -> None:
-        producer, self._producer = self._producer, None
-        if producer is not None:
-            producer.close(timeout=SEND_SECONDS)
+        self._producer.close()
         self._fallback.close()
 
     def _there(self) -> bool:
@@ -111,17 +105,3 @@ class KafkaLetters:
         except errors.KafkaError as error:
             raise SourceError(f"dead letters: topic {self._topic}: {type(error).__name__}") from None
         return True
-
-
-def make_producer(shared: dict[str, Any]) -> Any:
-    return KafkaProducer(
-        **shared,
-        acks="all",
-        batch_size=0,  # a batch is refused as a whole: each letter is one of its own
-        enable_idempotence=False,  # at least once is the promise, and it needs one permission less
-        allow_auto_create_topics=False,
-        max_request_size=REQUEST_BYTES_MAX,
-        max_block_ms=10_000,
-        delivery_timeout_ms=int(SEND_SECONDS * 1000),
-        request_timeout_ms=10_000,
-    )

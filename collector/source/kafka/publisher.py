@@ -4,29 +4,24 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any
 
 from kafka import errors
 
 from collector.config import KafkaConfig
 from collector.source import SourceError
-from collector.source.kafka.connection import connect
-from collector.source.kafka.letters import HOPELESS, SEND_SECONDS, make_producer
+from collector.source.kafka.letters import HOPELESS
+from collector.source.kafka.producer import SEND_SECONDS, Producer
 
 
 class KafkaPublisher:
     """Publishes to ``topic``, which must exist."""
 
     def __init__(self, config: KafkaConfig, topic: str, environ: Mapping[str, str] = os.environ) -> None:
-        self._config = config
         self._topic = topic
-        self._environ = environ
-        self._producer: Any = None
+        self._producer = Producer(config, environ)
 
     def send(self, body: bytes) -> bool:
         """True: acknowledged; False: larger than the topic takes. SourceError: neither, yet."""
-        if self._producer is None:
-            self._producer = connect(make_producer, self._config, self._environ)
         try:
             self._producer.send(self._topic, value=body).get(timeout=SEND_SECONDS)
         except errors.KafkaError as error:
@@ -36,9 +31,7 @@ class KafkaPublisher:
         return True
 
     def close(self) -> None:
-        producer, self._producer = self._producer, None
-        if producer is not None:
-            producer.close(timeout=SEND_SECONDS)
+        self._producer.close()
 
 
 _OPERATOR = (errors.UnknownTopicOrPartitionError, errors.InvalidTopicError, errors.AuthorizationError)  # may be mended
