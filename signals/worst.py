@@ -3,8 +3,9 @@
 A text is narrowed down, round by round, with nothing but the model's own verdicts: to a sentence (first to a run of
 them, where they are many), then to half of its words, and to half of those; halves overlap, so that one of them holds
 whatever a cut would part. It ends where no sentence is judged SENTENCE_HOLDS, or no half WORDS_HOLD times as high as
-what it was cut from: what is left is what the verdict rests on, be it a word, or the whole text where it takes all
-of it.
+what it was cut from, or where a half would have fewer than WORDS_MIN words: what is left is what the verdict rests on,
+the whole text where it takes all of it. A model of texts says little of a lone word: it may judge a name worse than the
+insult beside it.
 
 Cannot see: what no piece shows alone, such as irony; a second bad sentence beside the worst. A script without spaces is
 narrowed down to sentences. Cost: two to three times that of the text's own verdict, five for a text of one sentence.
@@ -25,6 +26,7 @@ PIECES_MAX = 32  # of one text in one round
 ROUNDS_MAX = 16  # more than CHARS_MAX characters need
 SENTENCE_HOLDS = 0.5  # it is the worst all the same, and says what it says alone
 WORDS_HOLD = 0.9
+WORDS_MIN = 3
 _WORD = re.compile(r"\S+")
 
 Span = tuple[int, int]
@@ -72,7 +74,7 @@ def _pieces(text: str, part: Span) -> _Pieces:
         return _Pieces(runs, SENTENCE_HOLDS)
     words = [found.span() for found in _WORD.finditer(text, start, end)]
     half = -(-len(words) // 2)
-    if half == len(words):
+    if half < WORDS_MIN:
         return _Pieces([], WORDS_HOLD)
     begins = sorted({0, (len(words) - half) // 2, len(words) - half})
     return _Pieces([(words[at][0], words[at + half - 1][1]) for at in begins], WORDS_HOLD)

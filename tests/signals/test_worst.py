@@ -38,13 +38,19 @@ def worst(judge: Judge, text: str) -> str | None:
 def test_the_words_that_a_verdict_rests_on_are_found_among_any_sentences(before: int, after: int) -> None:
     found = worst(Judge(idiot=0.9), f"{CALM * before}I think you are an idiot, my friend. {CALM * after}")
 
-    assert found == "idiot,"
+    assert found == "you are an idiot,"
 
 
 def test_of_two_bad_sentences_the_worse_is_meant() -> None:
     found = worst(Judge(fool=0.6, idiot=0.9), "You are such a fool, you know. You are such an idiot, you know.")
 
-    assert found == "idiot,"
+    assert found == "are such an idiot,"
+
+
+def test_a_name_that_a_model_judges_worse_alone_is_never_marked_alone() -> None:
+    found = worst(Judge(stupid=0.9, Amira=0.95), f"Are you really this stupid, Amira? {CALM}")
+
+    assert found == "this stupid, Amira?"
 
 
 def test_what_no_piece_shows_alone_is_left_together() -> None:
@@ -61,7 +67,7 @@ def test_a_verdict_that_rests_on_what_is_not_looked_at_has_no_part() -> None:
     text = CALM * (CHARS_MAX // len(CALM) + 1)
 
     assert worst(Judge(idiot=0.9), f"{text}You idiot!") is None
-    assert worst(Judge(idiot=0.9), f"You idiot! {text}") == "idiot!"
+    assert worst(Judge(idiot=0.9), f"You idiot! {text}") == "You idiot!"
 
 
 def test_texts_are_narrowed_down_together_in_few_and_short_rounds() -> None:

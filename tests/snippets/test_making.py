@@ -77,7 +77,7 @@ def test_the_excerpt_is_cut_around_the_part_of_the_judged_text_that_was_judged_w
 
     for said in kept.snippet.said:
         found = [(said.excerpt.text[mark.start : mark.end], mark.why) for mark in said.excerpt.marks]
-        assert found == ([("idiot,", WORST)] if said.of is marked else [])
+        assert found == ([("poor idiot, today.", WORST)] if said.of is marked else [])
         assert ("[EMAIL], you poor idiot" in said.excerpt.text) is (said.of is marked)
 
 
@@ -89,11 +89,11 @@ def test_a_model_that_fails_costs_the_mark_and_not_the_excerpt(caplog: pytest.Lo
     making = maker(telemetry, {"toxicity": broken})
     with caplog.at_level(logging.DEBUG):
         kept = [
-            *made([asked("Hi", "canary, you idiot.")], making),
+            *made([asked("Hi", "canary, you are an idiot.")], making),
             *made([asked("Hi", "Idiot.", trace_id="f" * 32)], making),
         ]
 
-    assert [texts(pending.snippet)[Of.ANSWER] for pending in kept] == ["canary, you idiot.", "Idiot."]
+    assert [texts(pending.snippet)[Of.ANSWER] for pending in kept] == ["canary, you are an idiot.", "Idiot."]
     assert telemetry.dropped() == {}
     assert [record.message for record in caplog.records] == [
         "the worst part of a text could not be found: RuntimeError"
