@@ -117,10 +117,7 @@ def _claims(found: re.Match[str]) -> Iterator[Claim]:
     if found["date"]:
         yield from (_year(part) for part in re.findall(r"\d+", found["date"]))
     elif found["clock"] or found["hour"]:
-        hour, half = float(found["clock"] or found["hour"]), (found["half"] or "")[:1].lower()
-        yield frozenset(
-            {(hour,), (hour % 12 + 12 * (half == "p"),)} if half in ("a", "p") and hour <= 12 else {(hour,)}
-        )
+        yield _hour(float(found["clock"] or found["hour"]), (found["half"] or "")[:1].lower())
         minutes = found["minutes"] or found["past"]
         if minutes and int(minutes):
             yield frozenset({(float(minutes),)})
